@@ -1,0 +1,82 @@
+"""Publish after commit that something changed; pages, agents and the matcher are woken by it.
+
+A wake-up is a hint: whoever misses it finds the change by polling PostgreSQL.
+"""
+
+import logging
+import time
+from functools import partial
+
+import redis
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.db import transaction
+
+logger = logging.getLogger(__name__)
+
+_redis = redis.Redis.from_url(settings.WAKE_REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
+
+
+def publish(topic: str) -> None:
+    """Tell every page that shows `topic` (such as "job.42") to render again, after commit."""
+    transaction.on_commit(partial(_group_send, topic, {"type": "changed", "topic": topic}))
+
+
+def wake_node(node_id: int) -> None:
+    """Tell a node's agent that work may be waiting, after commit."""
+    transaction.on_commit(partial(_group_send, f"node.{node_id}", {"type": "wake"}))
+
+
+def wake_matcher(pool_id: int) -> None:
+    """Tell the pool's matcher that its book has input, after commit."""
+    transaction.on_commit(partial(_publish, f"matcher.{pool_id}"))
+
+
+class Wake:
+    """Waits for wake-ups of matchers. Without Redis it is a timer, and tries again once a second."""
+
+    def __init__(self) -> None:
+        self._channels: set[str] = set()
+        self._subscription: redis.client.PubSub | None = None
+        self._retry_at = 0.0
+
+    def listen(self, pool_id: int) -> None:
+        """Also wake for `pool_id`."""
+        self._channels.add(f"matcher.{pool_id}")
+        self._drop()
+
+    def wait(self, seconds: float) -> None:
+        """Return at the next wake-up, after `seconds` at the latest."""
+        began = time.monotonic()
+        try:
+            if self._subscription is None and self._channels and began >= self._retry_at:
+                self._subscription = _redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+                self._subscription.subscribe(*self._channels)
+            if self._subscription is not None:
+                self._subscription.get_message(timeout=seconds)
+                return
+        except (redis.RedisError, OSError) as error:
+            logger.warning("no wake-ups from Redis, the timer goes on: %s", error)
+            self._drop()
+            self._retry_at = began + 1
+        time.sleep(max(0.0, seconds - (time.monotonic() - began)))
+
+    def _drop(self) -> None:
+        if self._subscription is not None:
+            self._subscription.close()
+            self._subscription = None
+
+
+def _group_send(group: str, message: dict[str, str]) -> None:
+    try:
+        async_to_sync(get_channel_layer().group_send)(group, message)
+    except (redis.RedisError, OSError) as error:
+        logger.warning("live update %s not sent: %s", group, error)
+
+
+def _publish(channel: str) -> None:
+    try:
+        _redis.publish(channel, "1")
+    except redis.RedisError as error:
+        logger.warning("wake-up %s not sent: %s", channel, error)

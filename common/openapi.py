@@ -1,0 +1,83 @@
+"""How pydantic messages appear in answers and in the OpenAPI document: one rule for all APIs.
+
+Fields with a default may be left out of a request and are always present in a reply, so that the
+two directions are two components.
+"""
+
+from typing import Any
+
+import pydantic
+from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent
+from pydantic.json_schema import GenerateJsonSchema, model_json_schema
+from rest_framework.response import Response
+
+
+class _Schema(GenerateJsonSchema):
+    """A reply always has all its fields, those with defaults included."""
+
+    def field_is_required(self, field: Any, total: bool) -> bool:
+        """Whether the field must be there, in this direction."""
+        return self.mode == "serialization" or super().field_is_required(field, total)
+
+
+class MessageExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """Replaces drf-spectacular's own, which describes requests as if they were replies."""
+
+    target_class = "pydantic.BaseModel"
+    match_subclasses = True
+    priority = 1
+
+    def get_name(self, auto_schema: AutoSchema, direction: str) -> str:
+        """The message's own name; drf-spectacular appends Request to that of a request."""
+        name: str = self.target.__name__
+        return name.removesuffix("Request") if direction == "request" else name
+
+    def get_identity(self, auto_schema: AutoSchema, direction: str) -> str:
+        """Messages go by their names alone (a test keeps them unique), nested or not."""
+        name = self.get_name(auto_schema, direction)
+        return f"{name}Request" if direction == "request" else name
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        """The JSON Schema of the message; nested messages become components of their own."""
+        is_request = direction == "request"
+        suffix = "Request" if is_request else ""
+        schema = model_json_schema(
+            self.target,
+            ref_template=f"#/components/schemas/{{model}}{suffix}",
+            mode="validation" if is_request else "serialization",
+            schema_generator=_Schema,
+        )
+        for name, nested in schema.pop("$defs", {}).items():
+            auto_schema.registry.register_on_missing(
+                ResolvedComponent(  # type: ignore[no-untyped-call]
+                    name=f"{name}{suffix}",
+                    type=ResolvedComponent.SCHEMA,
+                    object=f"{name}{suffix}",
+                    schema=nested,
+                )
+            )
+        return schema
+
+
+class Problem(pydantic.BaseModel):
+    """RFC 9457 problem: `code` is stable and typed, `detail` says what was found and what is accepted."""
+
+    model_config = pydantic.ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+
+
+def problems(*statuses: int) -> dict[tuple[int, str], type[Problem]]:
+    """The refusals of an address, for `extend_schema(responses=...)`."""
+    return {(status, "application/problem+json"): Problem for status in statuses}
+
+
+def reply(message: pydantic.BaseModel, status: int = 200) -> Response:
+    """The JSON answer that carries a message."""
+    return Response(message.model_dump(mode="json"), status=status)

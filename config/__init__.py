@@ -1,0 +1,5 @@
+"""The project package: may import everybody; nobody imports it."""
+
+from config.celery import app as celery_app
+
+__all__ = ["celery_app"]

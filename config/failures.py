@@ -1,0 +1,31 @@
+"""What is shown when something is missing or breaks: a page for people, a problem body for programs."""
+
+import json
+
+from django.http import HttpRequest, HttpResponse
+from django.views import defaults
+
+from config.api import PROBLEM
+
+_API = "/api/"
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404 for an address that leads nowhere."""
+    if request.path.startswith(_API):
+        return _problem(404, "not_found", "There is no such address here", request.path[:200])
+    return defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500: logged once by Django with its traceback; nothing of it is shown."""
+    if request.path.startswith(_API):
+        return _problem(
+            500, "internal_error", "Something broke on our side", "it has been written down; try again later"
+        )
+    return defaults.server_error(request)
+
+
+def _problem(status: int, code: str, title: str, detail: str) -> HttpResponse:
+    body = {"type": f"/docs/errors#{code}", "title": title, "status": status, "code": code, "detail": detail}
+    return HttpResponse(json.dumps(body), status=status, content_type=PROBLEM)

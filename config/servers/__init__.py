@@ -1,0 +1,1 @@
+"""Embedded PostgreSQL and Redis: where they live, as whom they run and how they are started."""

@@ -1,0 +1,1 @@
+"""Keeps the processes of one installation running: components, probes, restarts, clean stop."""

@@ -1,0 +1,22 @@
+"""Where every address leads: pages, accounts, /api/v1. Health is answered before (config.health)."""
+
+from django.urls import URLPattern, URLResolver, include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+api_v1: list[URLPattern | URLResolver] = [
+    path("", include("nodes.urls")),
+    path("", include("registry.urls")),
+    path("", include("scheduler.urls")),
+    path("openapi.json", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", SpectacularSwaggerView.as_view(url_name="api:schema"), name="docs"),
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/", include((api_v1, "api"))),
+    path("account/", include("allauth.urls")),
+    path("", include("accounts.urls")),
+    path("", include("dashboard.urls")),
+]
+
+handler404 = "config.failures.not_found"
+handler500 = "config.failures.server_error"
