@@ -1,0 +1,26 @@
+"""Who is asking: the bearer of an API token or a session, as a member of which cooperative."""
+
+from accounts.authentication.bearer import ApiTokenScheme, TokenAuthentication
+from accounts.authentication.members import (
+    INVITATION_COOKIE,
+    NoMembership,
+    ScopeNotGranted,
+    choose_cooperative,
+    current_membership,
+    member_page,
+    membership_of,
+    require,
+)
+
+__all__ = [
+    "INVITATION_COOKIE",
+    "ApiTokenScheme",
+    "NoMembership",
+    "ScopeNotGranted",
+    "TokenAuthentication",
+    "choose_cooperative",
+    "current_membership",
+    "member_page",
+    "membership_of",
+    "require",
+]

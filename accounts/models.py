@@ -1,0 +1,243 @@
+"""People, cooperatives, who belongs to which in which role, and the rules a cooperative adopted."""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractUser, BaseUserManager
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Lower, Now
+
+from accounts.core import roles
+
+
+class Role(models.TextChoices):
+    """What a membership allows; the table of permissions is in core/roles.py."""
+
+    MEMBER = roles.MEMBER
+    OPERATOR = roles.OPERATOR
+    STEWARD = roles.STEWARD
+    AUDITOR = roles.AUDITOR
+
+
+class People(BaseUserManager["User"]):
+    """Creates users, who are known by their e-mail address."""
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        user = self.model(email=self.normalize_email(email).lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+
+class User(AbstractUser):
+    """A person. `username` is not used; the e-mail address is the login."""
+
+    username = None  # type: ignore[assignment]
+    email = models.EmailField(unique=True)
+    display_name = models.CharField(max_length=100, blank=True)
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+    objects: ClassVar[People] = People()  # type: ignore[assignment]
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("email"), name="user_email_once")]
+
+    def __str__(self) -> str:
+        return self.display_name or self.email
+
+
+class Cooperative(models.Model):
+    """A community with members, nodes, models, a treasury and a rule book."""
+
+    name = models.CharField(max_length=100)
+    slug = models.SlugField(unique=True)
+    founded_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """One person in one cooperative, with one or more roles."""
+
+    cooperative = models.ForeignKey(Cooperative, on_delete=models.PROTECT, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")
+    roles = ArrayField(models.CharField(max_length=10, choices=Role))
+    joined_at = models.DateTimeField(db_default=Now())
+    left_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["cooperative", "user"], name="membership_one_per_person"),
+            models.CheckConstraint(
+                condition=Q(roles__contained_by=roles.ALL) & Q(roles__len__gt=0),
+                name="membership_known_roles",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.cooperative}"
+
+    @property
+    def wallet(self) -> str:
+        """Ledger address of this member's credits."""
+        return f"coop:{self.cooperative_id}:member:{self.pk}"
+
+
+class Invitation(models.Model):
+    """A link that makes its bearer a member, once."""
+
+    cooperative = models.ForeignKey(Cooperative, on_delete=models.PROTECT, related_name="invitations")
+    roles = ArrayField(models.CharField(max_length=10, choices=Role))
+    email = models.EmailField(blank=True)
+    token_digest = models.CharField(max_length=71, unique=True)
+    invited_by = models.ForeignKey(Membership, on_delete=models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    accepted_by = models.ForeignKey(Membership, on_delete=models.PROTECT, null=True, related_name="invitations")
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(accepted_by__isnull=True, accepted_at__isnull=True)
+                | Q(accepted_by__isnull=False, accepted_at__isnull=False),
+                name="invitation_acceptance_is_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(accepted_at__isnull=True) | Q(revoked_at__isnull=True),
+                name="invitation_accepted_or_revoked",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"invitation {self.pk} to {self.cooperative}"
+
+
+class SetupLink(models.Model):
+    """The link that makes the first steward while the platform has no cooperative. At most one row."""
+
+    only = models.BooleanField(default=True, unique=True, editable=False)
+    token_digest = models.CharField(max_length=71)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(only=True), name="setuplink_only_one")]
+
+    def __str__(self) -> str:
+        return f"setup link until {self.expires_at:%Y-%m-%d %H:%M}"
+
+
+class ApiToken(models.Model):
+    """A member's key for programs. Only its digest is kept; scopes limit what it may do."""
+
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=100)
+    prefix = models.CharField(max_length=12)
+    digest = models.CharField(max_length=71, unique=True)
+    scopes = ArrayField(models.CharField(max_length=20))
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(scopes__contained_by=roles.SCOPES) & Q(scopes__len__gt=0), name="apitoken_known_scopes"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}… {self.name}"
+
+
+class PolicyVersion(models.Model):
+    """One version of a cooperative's rule book as proposed. Append-only."""
+
+    cooperative = models.ForeignKey(Cooperative, on_delete=models.PROTECT, related_name="policy_versions")
+    number = models.PositiveIntegerField()
+    replaces = models.PositiveIntegerField()
+    """Number of the version that was the rule when this one was proposed; 0 for the first."""
+    rules = models.JSONField()
+    reason = models.CharField(max_length=500)
+    proposed_by = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="+")
+    proposed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["cooperative", "number"], name="policyversion_number_once"),
+            models.CheckConstraint(condition=Q(number__gt=F("replaces")), name="policyversion_replaces_an_older"),
+        ]
+
+    def __str__(self) -> str:
+        return f"policy {self.number} of {self.cooperative}"
+
+
+class PolicyAdoption(models.Model):
+    """A second steward made a version the rule. Append-only; version 1 is the founder's alone."""
+
+    version = models.OneToOneField(PolicyVersion, on_delete=models.PROTECT, related_name="adoption")
+    cooperative = models.ForeignKey(Cooperative, on_delete=models.PROTECT, related_name="+")
+    number = models.PositiveIntegerField()
+    replaces = models.PositiveIntegerField()
+    proposed_by = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="+")
+    adopted_by = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="+")
+    adopted_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["cooperative", "replaces"], name="policyadoption_one_successor"),
+            models.CheckConstraint(
+                condition=Q(number=1) | ~Q(proposed_by=F("adopted_by")),
+                name="policyadoption_by_a_second_steward",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"adoption of {self.version}"
+
+
+class CreditIssue(models.Model):
+    """A steward's wish to issue credit, and what became of it."""
+
+    class State(models.TextChoices):
+        """PROPOSED waits for a second steward; ISSUED has its transfer."""
+
+        PROPOSED = "PROPOSED"
+        ISSUED = "ISSUED"
+        REFUSED = "REFUSED"
+
+    cooperative = models.ForeignKey(Cooperative, on_delete=models.PROTECT, related_name="credit_issues")
+    to_address = models.CharField(max_length=100)
+    amount_micro = models.BigIntegerField()
+    reason = models.CharField(max_length=500)
+    state = models.CharField(max_length=10, choices=State, default=State.PROPOSED)
+    needs_second_steward = models.BooleanField()
+    proposed_by = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="+")
+    proposed_at = models.DateTimeField(db_default=Now())
+    decided_by = models.ForeignKey(Membership, on_delete=models.PROTECT, null=True, related_name="+")
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_micro__gt=0), name="creditissue_positive"),
+            models.CheckConstraint(
+                condition=~Q(state="ISSUED") | Q(needs_second_steward=False) | ~Q(decided_by=F("proposed_by")),
+                name="creditissue_second_steward_decides",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="PROPOSED", decided_by__isnull=True, decided_at__isnull=True)
+                | (~Q(state="PROPOSED") & Q(decided_by__isnull=False, decided_at__isnull=False)),
+                name="creditissue_decision_is_whole",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount_micro} micro-credits to {self.to_address}"

@@ -1,0 +1,151 @@
+"""Reads of people, cooperatives and their rules, and the one way to stay inside a cooperative."""
+
+from typing import TypeVar
+
+from django.db.models import Model, QuerySet
+
+from accounts.core import policy as rule_book
+from accounts.core import tokens
+from accounts.models import (
+    ApiToken,
+    Cooperative,
+    CreditIssue,
+    Invitation,
+    Membership,
+    PolicyAdoption,
+    PolicyVersion,
+    SetupLink,
+    User,
+)
+from common.errors import NotFound
+
+Row = TypeVar("Row", bound=Model)
+
+
+def scoped(queryset: QuerySet[Row], membership: Membership, through: str = "cooperative") -> QuerySet[Row]:
+    """The rows of `queryset` that belong to the membership's cooperative.
+
+    `through` is the path from the row to its cooperative, such as "pool__cooperative". Every query of
+    cooperative data that a person or a program can cause passes through here.
+    """
+    return queryset.filter(**{through: membership.cooperative_id})
+
+
+def get_scoped(queryset: QuerySet[Row], membership: Membership, through: str = "cooperative", **lookup: object) -> Row:
+    """The one row of the membership's cooperative that fits. Raises: NotFound, for outsiders too."""
+    row = scoped(queryset, membership, through).filter(**lookup).first()
+    if row is None:
+        raise NotFound(f"there is no such {queryset.model._meta.verbose_name} in {membership.cooperative}")
+    return row
+
+
+def memberships_of(user: User) -> QuerySet[Membership]:
+    """Where `user` belongs today, first joined first."""
+    return (
+        Membership.objects.filter(user=user, left_at__isnull=True)
+        .select_related("cooperative", "user")
+        .order_by("joined_at", "pk")
+    )
+
+
+def members(cooperative: Cooperative) -> QuerySet[Membership]:
+    """Who belongs to `cooperative` today, first joined first."""
+    return (
+        Membership.objects.filter(cooperative=cooperative, left_at__isnull=True)
+        .select_related("user", "cooperative")
+        .order_by("joined_at", "pk")
+    )
+
+
+def open_invitations(cooperative: Cooperative) -> QuerySet[Invitation]:
+    """Invitations neither accepted nor revoked, newest first; some may have expired."""
+    return (
+        Invitation.objects.filter(cooperative=cooperative, accepted_at__isnull=True, revoked_at__isnull=True)
+        .select_related("invited_by__user")
+        .order_by("-pk")
+    )
+
+
+def invitation(token: str) -> Invitation:
+    """The invitation that a link carries, in whatever state. Raises: NotFound."""
+    found = (
+        Invitation.objects.filter(token_digest=tokens.digest(token))
+        .select_related("cooperative", "invited_by__user", "accepted_by")
+        .first()
+    )
+    if found is None:
+        raise NotFound("there is no such invitation; ask the steward who sent the link for a new one")
+    return found
+
+
+def setup_link(token: str) -> SetupLink:
+    """The link for the first steward that carries `token`. Raises: NotFound."""
+    found = SetupLink.objects.filter(token_digest=tokens.digest(token)).first()
+    if found is None or Cooperative.objects.exists():
+        raise NotFound("this link is not valid; `manage.py first_steward_link` prints a new one")
+    return found
+
+
+def api_tokens(membership: Membership) -> QuerySet[ApiToken]:
+    """The member's own tokens that have not been revoked, newest first."""
+    return ApiToken.objects.filter(membership=membership, revoked_at__isnull=True).order_by("-pk")
+
+
+def current_policy(cooperative_id: int) -> tuple[int, rule_book.Rules]:
+    """Number and rules of the version in force. Raises: NotFound."""
+    adoption = (
+        PolicyAdoption.objects.filter(cooperative_id=cooperative_id)
+        .select_related("version")
+        .order_by("-number")
+        .first()
+    )
+    if adoption is None:
+        raise NotFound(f"there is no cooperative {cooperative_id} with adopted rules")
+    return adoption.number, rule_book.stored(adoption.version.rules)
+
+
+def policy(cooperative_id: int, number: int) -> rule_book.Rules:
+    """Rules of one version, adopted or not. Raises: NotFound."""
+    return rule_book.stored(policy_version(cooperative_id, number).rules)
+
+
+def policy_version(cooperative_id: int, number: int) -> PolicyVersion:
+    """One version with its adoption, if any. Raises: NotFound."""
+    version = policy_history(cooperative_id).filter(number=number).first()
+    if version is None:
+        raise NotFound(f"there is no version {number} of these rules")
+    return version
+
+
+def policy_history(cooperative_id: int) -> QuerySet[PolicyVersion]:
+    """All versions with their adoptions, newest first."""
+    return (
+        PolicyVersion.objects.filter(cooperative_id=cooperative_id)
+        .select_related("adoption__adopted_by__user", "proposed_by__user", "cooperative")
+        .order_by("-number")
+    )
+
+
+def credit_issues(cooperative: Cooperative) -> QuerySet[CreditIssue]:
+    """Wishes to issue credit and what became of them, newest first."""
+    return (
+        CreditIssue.objects.filter(cooperative=cooperative)
+        .select_related("proposed_by__user", "decided_by__user")
+        .order_by("-pk")
+    )
+
+
+def funds(cooperative_id: int) -> dict[str, str]:
+    """Ledger addresses of the cooperative's own accounts, by name."""
+    names = ("treasury", "assurance", "reserve", "issuance")
+    return {name: f"coop:{cooperative_id}:{name}" for name in names}
+
+
+def issue_targets(cooperative: Cooperative) -> dict[str, Membership | None]:
+    """Addresses where new credit may go: treasury, assurance fund (None) and the wallet of each member."""
+    own = funds(cooperative.pk)
+    return {
+        own["treasury"]: None,
+        own["assurance"]: None,
+        **{membership.wallet: membership for membership in members(cooperative)},
+    }

@@ -1,0 +1,148 @@
+"""Links that make their bearer a member, once."""
+
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+
+from accounts import queries
+from accounts.core import roles as role_table
+from accounts.core import tokens
+from accounts.models import Invitation, Membership, User
+from accounts.services import cooperatives, people, permissions
+from common import live
+from common.errors import Conflict, Forbidden
+
+VALID_DAYS = 7
+
+
+class InvitationExpired(Conflict):
+    """The link came too late."""
+
+    code = "invitation_expired"
+    title = "This invitation has expired"
+
+
+class InvitationRevoked(Conflict):
+    """A steward took the link back, or whoever sent it may no longer invite."""
+
+    code = "invitation_revoked"
+    title = "This invitation has been taken back"
+
+
+class InvitationUsed(Conflict):
+    """The link has made somebody a member already."""
+
+    code = "invitation_used"
+    title = "This invitation has been used"
+
+
+class InvitationForAnother(Forbidden):
+    """The link was made for one e-mail address, and the bearer has not shown to own it."""
+
+    code = "invitation_for_another"
+    title = "This invitation is for another e-mail address"
+
+
+class AlreadyMember(Conflict):
+    """The bearer belongs to the cooperative already; the link stays unused."""
+
+    code = "already_member"
+    title = "You are a member already"
+
+
+@transaction.atomic
+def invite(*, by: Membership, roles: Iterable[str], email: str = "", now: datetime) -> tuple[Invitation, str]:
+    """An invitation with `roles`, valid for 7 days, and its token, which is never seen again.
+
+    With `email`, only a person who has verified that address can accept. Raises: NotAllowed, UnknownRole.
+    """
+    wanted = cooperatives.known_roles(roles)
+    by = permissions.acting(by, "members.invite")
+    token = secrets.token_urlsafe(32)
+    invitation = Invitation.objects.create(
+        cooperative=by.cooperative,
+        roles=wanted,
+        email=email.strip().lower(),
+        token_digest=tokens.digest(token),
+        invited_by=by,
+        created_at=now,
+        expires_at=now + timedelta(days=VALID_DAYS),
+    )
+    return invitation, token
+
+
+@transaction.atomic
+def accept_invitation(*, token: str, user: User, now: datetime, display_name: str = "") -> Membership:
+    """Make `user` a member. Of two who accept at once one wins, by the conditional UPDATE.
+
+    Raises: NotFound, InvitationExpired, InvitationRevoked, InvitationUsed, InvitationForAnother, AlreadyMember.
+    """
+    invitation = queries.invitation(token)
+    check_usable(invitation=invitation, now=now)
+    if invitation.email and not people.has_verified(user, invitation.email):
+        raise InvitationForAnother(
+            "log in with the e-mail address that the invitation was sent to, or add and verify that address"
+        )
+    membership = _join(invitation, user, now)
+    claimed = Invitation.objects.filter(
+        pk=invitation.pk, accepted_at__isnull=True, revoked_at__isnull=True, expires_at__gt=now
+    ).update(accepted_by=membership, accepted_at=now)
+    if not claimed:
+        invitation.refresh_from_db()
+        check_usable(invitation=invitation, now=now)
+        raise InvitationUsed("somebody else has accepted this invitation; ask for another one")
+    if display_name and display_name != user.display_name:
+        user.display_name = display_name
+        user.save(update_fields=["display_name"])
+    live.publish(f"home.{membership.pk}")
+    return membership
+
+
+@transaction.atomic
+def revoke_invitation(*, by: Membership, invitation: Invitation, now: datetime) -> Invitation:
+    """Take an unused link back. Raises: NotAllowed, NotFound, InvitationUsed, InvitationRevoked."""
+    by = permissions.acting(by, "members.invite")
+    queries.get_scoped(Invitation.objects.all(), by, pk=invitation.pk)
+    revoked = Invitation.objects.filter(pk=invitation.pk, accepted_at__isnull=True, revoked_at__isnull=True).update(
+        revoked_at=now
+    )
+    invitation.refresh_from_db()
+    if not revoked and invitation.accepted_at:
+        raise InvitationUsed("somebody has accepted it; end that membership instead")
+    if not revoked:
+        raise InvitationRevoked("it has been taken back before")
+    return invitation
+
+
+def check_usable(*, invitation: Invitation, now: datetime) -> None:
+    """Raises: InvitationUsed, InvitationRevoked, InvitationExpired, each saying what can be done."""
+    again = f"ask a steward of {invitation.cooperative} for a new link"
+    if invitation.accepted_at:
+        raise InvitationUsed(f"a link works once and this one was accepted; {again}")
+    if invitation.revoked_at:
+        raise InvitationRevoked(f"a steward has taken this link back; {again}")
+    if invitation.expires_at <= now:
+        raise InvitationExpired(f"it was valid until {invitation.expires_at:%Y-%m-%d %H:%M} UTC; {again}")
+    sender = invitation.invited_by
+    if sender and (sender.left_at or not role_table.may(sender.roles, "members.invite")):
+        raise InvitationRevoked(f"whoever made this link may no longer invite; {again}")
+
+
+def _join(invitation: Invitation, user: User, now: datetime) -> Membership:
+    """A new membership, or the old one of a person who had left, with the invitation's roles."""
+    returned = Membership.objects.filter(cooperative=invitation.cooperative, user=user, left_at__isnull=False).update(
+        roles=invitation.roles, left_at=None, joined_at=now
+    )
+    if returned:
+        return Membership.objects.get(cooperative=invitation.cooperative, user=user)
+    try:
+        with transaction.atomic():
+            return Membership.objects.create(
+                cooperative=invitation.cooperative, user=user, roles=invitation.roles, joined_at=now
+            )
+    except IntegrityError as error:
+        raise AlreadyMember(
+            f"you belong to {invitation.cooperative} already; a steward can change your roles"
+        ) from error

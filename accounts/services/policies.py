@@ -1,0 +1,99 @@
+"""The rule book of a cooperative: one steward proposes a version, a second one adopts it.
+
+A version is proposed against the version in force. Once another one has been adopted, it is superseded
+and has to be proposed anew, so that nobody adopts changes that were not on the screen.
+"""
+
+from django.db import transaction
+
+from accounts import queries
+from accounts.core import policy
+from accounts.models import Membership, PolicyAdoption, PolicyVersion
+from accounts.services import permissions
+from common.errors import Conflict, Invalid, NotFound
+
+
+class PolicyRefused(Invalid):
+    """The rules contradict themselves or leave their bounds; `extra["problems"]` says which."""
+
+    code = "policy_refused"
+    title = "These rules cannot be proposed"
+
+
+class NothingChanges(Conflict):
+    """The proposed rules are the rules in force."""
+
+    code = "nothing_changes"
+    title = "These are the rules in force"
+
+
+class AlreadyAdopted(Conflict):
+    """The version is or was the rule."""
+
+    code = "already_adopted"
+    title = "This version has been adopted"
+
+
+class PolicySuperseded(Conflict):
+    """Another version has been adopted since this one was proposed."""
+
+    code = "policy_superseded"
+    title = "Another version has been adopted meanwhile"
+
+
+@transaction.atomic
+def propose_policy(*, by: Membership, rules: policy.Rules, reason: str) -> PolicyVersion:
+    """Propose the cooperative's next rules. Raises: NotAllowed, PolicyRefused, NothingChanges."""
+    by = permissions.acting(by, "policy.propose")
+    checked, reason = _checked(rules), reason.strip()
+    if not 0 < len(reason) <= 500:
+        raise PolicyRefused("a reason of 1 to 500 characters is needed", extra={"field": "reason"})
+    in_force, current = queries.current_policy(by.cooperative_id)
+    if not policy.diff(current, checked):
+        raise NothingChanges(f"every rule is as in version {in_force}; change at least one")
+    newest = queries.policy_history(by.cooperative_id).values_list("number", flat=True)[:1]
+    return PolicyVersion.objects.create(
+        cooperative=by.cooperative,
+        number=newest[0] + 1,
+        replaces=in_force,
+        rules=policy.as_dict(checked),
+        reason=reason,
+        proposed_by=by,
+    )
+
+
+@transaction.atomic
+def adopt_policy(*, by: Membership, version: PolicyVersion) -> PolicyAdoption:
+    """Make a proposed version the rule.
+
+    Raises: NotAllowed, NotFound, SecondStewardNeeded, AlreadyAdopted, PolicySuperseded.
+    """
+    by = permissions.acting(by, "policy.adopt")
+    if version.cooperative_id != by.cooperative_id:
+        raise NotFound("there is no such version of your cooperative's rules")
+    version = queries.policy_version(by.cooperative_id, version.number)
+    in_force, _ = queries.current_policy(by.cooperative_id)
+    if hasattr(version, "adoption"):
+        raise AlreadyAdopted(f"version {version.number} was adopted by {version.adoption.adopted_by.user}")
+    if version.replaces != in_force:
+        raise PolicySuperseded(
+            f"version {version.number} was proposed against version {version.replaces}; version {in_force} is in "
+            "force now. Propose it anew",
+        )
+    permissions.check_second(by, version.proposed_by)
+    return PolicyAdoption.objects.create(
+        version=version,
+        cooperative=by.cooperative,
+        number=version.number,
+        replaces=version.replaces,
+        proposed_by=version.proposed_by,
+        adopted_by=by,
+    )
+
+
+def _checked(rules: policy.Rules) -> policy.Rules:
+    try:
+        return policy.parse(policy.as_dict(rules))
+    except policy.RulesRefused as error:
+        problems = {rule: {"code": p.code, "detail": str(p)} for rule, p in error.problems.items()}
+        raise PolicyRefused(str(error), extra={"problems": problems}) from error

@@ -1,0 +1,1 @@
+"""Pages of people and cooperatives: parse, one service call, present."""
