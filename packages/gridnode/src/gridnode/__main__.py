@@ -1,0 +1,5 @@
+"""`python -m gridnode` is `gridnode`."""
+
+from gridnode.cli import main
+
+main()
