@@ -1,0 +1,28 @@
+"""Why a node is in its state: the typed reasons that the platform itself gives."""
+
+from typing import Final
+
+JOINED: Final = "joined"
+BENCHMARK_ACCEPTED: Final = "benchmark_accepted"
+PROBATION_BEGAN: Final = "probation_began"
+PROBATION_PASSED: Final = "probation_passed"
+NO_PROBATION_NEEDED: Final = "no_probation_needed"
+RESULT_REJECTED: Final = "result_rejected"
+NAMED_VALIDATOR: Final = "named_validator"
+NO_LONGER_VALIDATOR: Final = "no_longer_validator"
+DRAINED_BY_NODE: Final = "drained_by_node"
+DRAINED_BY_OWNER: Final = "drained_by_owner"
+RESUMED_BY_NODE: Final = "resumed_by_node"
+RESUMED_BY_OWNER: Final = "resumed_by_owner"
+RETIRED_BY_NODE: Final = "retired_by_node"
+RETIRED_BY_OWNER: Final = "retired_by_owner"
+REPEATED_REJECTIONS: Final = "repeated_rejections"
+QUARANTINED_BY_STEWARD: Final = "quarantined_by_steward"
+RELEASED_BY_STEWARD: Final = "released_by_steward"
+APPEAL: Final = "appeal"
+
+SANDBOX_NOT_PASSED: Final = "sandbox_not_passed"
+SANDBOX_NOT_ISOLATED: Final = "sandbox_not_isolated"
+NO_RUNNER: Final = "no_runner"
+MEASURED_BELOW_ONE_LOT: Final = "measured_below_one_lot"
+LIMIT_BELOW_ONE_LOT: Final = "limit_below_one_lot"

@@ -1,0 +1,13 @@
+"""Rows of these tables never change."""
+
+from django.db import migrations
+
+from common.migrations import append_only
+
+
+class Migration(migrations.Migration):
+    dependencies = [("nodes", "0001_initial")]
+    operations = [
+        append_only("nodes_capabilitystatement"),
+        append_only("nodes_nodeevent"),
+    ]

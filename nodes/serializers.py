@@ -1,0 +1,131 @@
+"""What members send and see of nodes, as strict messages; nodes themselves speak opengrid.messages."""
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from nodes import queries
+from nodes.models import Node, NodeEvent
+from opengrid.messages import CapabilityReply, Message, Natural, Positive, timestamp
+
+NodeName = Annotated[str, StringConstraints(max_length=100)]
+Zone = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{0,40}$")]
+
+
+class JoinTokenRequest(Message):
+    """Terms on which one machine may join. The price is micro-credits per unit-hour."""
+
+    floor_price_micro: Natural
+    limit_lots: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    node_name: NodeName = ""
+    tier: Literal["EDGE", "COMMUNITY", "REGIONAL", "CLOUD"] = "COMMUNITY"
+    zone: Zone = ""
+
+
+class JoinTokenReply(Message):
+    """The secret token; it is shown this once."""
+
+    token: str
+    expires_at: str
+
+
+class NodeView(Message):
+    """A node as its cooperative sees it."""
+
+    id: Positive
+    name: str
+    owner: str
+    is_own: bool
+    state: str
+    reason: str
+    is_dark: bool
+    last_seen_at: str | None
+    tier: str
+    zone: str
+    is_validator: bool
+    validated_in_a_row: Natural
+    floor_price_micro: Natural
+    limit_lots: Natural | None
+    sellable_lots: Natural
+    memory_mib: Natural
+    disk_mib: Natural
+    runners: list[str]
+    isolation: list[str]
+    agent_version: str
+
+
+class NodeListReply(Message):
+    """A cooperative's nodes, by name."""
+
+    nodes: list[NodeView]
+
+
+class NodeEventView(Message):
+    """A change of state, or a word about the node, with its typed reason."""
+
+    at: str
+    from_state: str
+    to_state: str
+    reason: str
+    detail: str
+    by: str | None
+
+
+class NodeReply(Message):
+    """A node and its latest events, newest first."""
+
+    node: NodeView
+    events: list[NodeEventView]
+
+
+def own_status(node: Node) -> CapabilityReply:
+    """What a node is told about itself."""
+    return CapabilityReply(
+        node_state=node.state,
+        sellable_lots=node.sellable_lots,
+        floor_price_micro=node.floor_price_micro,
+        reason=node.state_reason,
+    )
+
+
+def node_view(line: queries.FleetLine) -> NodeView:
+    """One node of a list."""
+    node = line.node
+    return NodeView(
+        id=node.pk,
+        name=node.name,
+        owner=line.owner,
+        is_own=line.is_own,
+        state=node.state,
+        reason=node.state_reason,
+        is_dark=line.is_dark,
+        last_seen_at=timestamp(node.last_seen_at) if node.last_seen_at else None,
+        tier=node.tier,
+        zone=node.zone,
+        is_validator=node.is_validator,
+        validated_in_a_row=node.validated_in_a_row,
+        floor_price_micro=node.floor_price_micro,
+        limit_lots=node.limit_lots,
+        sellable_lots=node.sellable_lots,
+        memory_mib=node.memory_mib,
+        disk_mib=node.disk_mib,
+        runners=node.runners,
+        isolation=node.isolation,
+        agent_version=node.agent_version,
+    )
+
+
+def event_views(events: Iterable[NodeEvent]) -> list[NodeEventView]:
+    """A node's story."""
+    return [
+        NodeEventView(
+            at=timestamp(event.at),
+            from_state=event.from_state,
+            to_state=event.to_state,
+            reason=event.reason,
+            detail=event.detail,
+            by=str(event.by.user) if event.by else None,
+        )
+        for event in events
+    ]

@@ -1,0 +1,174 @@
+"""Publishing a model version: the publisher's signature, the files, and nothing twice."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts import services as accounts
+from accounts.models import Membership
+from common import locks
+from common.errors import Conflict, Forbidden, Invalid, NotFound
+from opengrid import digests, keys
+from opengrid import manifest as manifests
+from registry import queries
+from registry.models import Blob, Model, ModelFile, ModelVersion, PublisherKey
+from registry.services import files
+
+
+class ManifestRefused(Invalid):
+    """The manifest's text or signature is not acceptable; `code` is opengrid's reason."""
+
+    title = "The manifest cannot be accepted"
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class PublisherKeyUnknown(Invalid):
+    """The manifest's key is not one that this member registered, or it was revoked."""
+
+    code = "publisher_key_unknown"
+    title = "The manifest names a key that you have not registered"
+
+
+class FilesMissing(Invalid):
+    """Files of the manifest were not uploaded by this member, or have another size."""
+
+    code = "model_files_missing"
+    title = "Files of the manifest have not been uploaded"
+
+
+class ModelNameTaken(Conflict):
+    """Another member publishes under this name."""
+
+    code = "model_name_taken"
+    title = "Another member publishes a model of this name"
+
+
+class VersionExists(Conflict):
+    """The version exists with another content; versions never change."""
+
+    code = "version_exists"
+    title = "This version has been published already"
+
+
+class NotYourModel(Forbidden):
+    """Only the publisher may do this."""
+
+    code = "not_your_model"
+    title = "Only the publisher may do this"
+
+
+def publish_version(*, membership: Membership, manifest: str, signature: str, now: datetime) -> ModelVersion:
+    """Publish what the manifest (canonical text, signed) describes; the same text again returns it.
+
+    1. The signer registered the key. 2. The signature covers the text. 3. All files are stored,
+    granted and really what they claim. 4. Name and version are free.
+    Raises: accounts.NotAllowed, ManifestRefused, PublisherKeyUnknown, FilesMissing,
+    files.FileRefused, ModelNameTaken, VersionExists, queries.VersionWithdrawn.
+    """
+    accounts.require(membership, "models.publish")
+    key, checked = _verify(membership, manifest, signature)
+    digest = digests.of_bytes(manifest.encode())
+    stored = _stored_files(membership, checked)
+    known = _published_before(membership, digest)
+    if known is not None:
+        return known
+    files.check_files(checked)
+    return _write(membership, key, checked, manifest, signature, digest, stored, now)
+
+
+@transaction.atomic
+def withdraw_version(*, by: Membership, version: ModelVersion, now: datetime) -> ModelVersion:
+    """Take a version out of use for new jobs; what was done with it stays readable.
+
+    Raises: NotFound for another cooperative, NotYourModel.
+    """
+    version = (
+        ModelVersion.objects.select_for_update(no_key=True, of=("self",)).select_related("model").get(pk=version.pk)
+    )
+    if version.model.cooperative_id != by.cooperative_id or by.left_at is not None:
+        raise NotFound(f"this cooperative has no model version {version.pk}")
+    if version.model.publisher_id != by.pk:
+        raise NotYourModel("the version belongs to another publisher")
+    if version.withdrawn_at is None:
+        version.withdrawn_at = now
+        version.save(update_fields=["withdrawn_at"])
+    return version
+
+
+def _verify(membership: Membership, text: str, signature: str) -> tuple[PublisherKey, manifests.Manifest]:
+    """The claimed key must be registered; only then is the claim checked against the signature."""
+    try:
+        claimed_key = manifests.parse_manifest(text).publisher_key
+        key = PublisherKey.objects.filter(
+            membership=membership, public_key=claimed_key, revoked_at__isnull=True
+        ).first()
+        if key is None:
+            raise PublisherKeyUnknown(f"the manifest names {claimed_key}; register that key first")
+        return key, manifests.verify_manifest(text, signature, key.public_key)
+    except (manifests.ManifestRefused, keys.BadSignature, keys.BadKey) as error:
+        raise ManifestRefused(error.code, error.message) from error
+
+
+def _stored_files(membership: Membership, manifest: manifests.Manifest) -> dict[str, Blob]:
+    """Digest -> blob of every file of the manifest."""
+    wanted = {file.digest for file in manifest.files}
+    found = Blob.objects.filter(digest__in=wanted, grants__membership=membership)
+    stored = {blob.digest: blob for blob in found}
+    missing = sorted(file.name for file in manifest.files if file.digest not in stored)
+    if missing:
+        raise FilesMissing(f"upload first: {', '.join(missing)}", extra={"files": missing})
+    for file in manifest.files:
+        size = stored[file.digest].size_bytes
+        if size != file.size_bytes:
+            raise FilesMissing(f"{file.name} has {size} bytes; the manifest says {file.size_bytes}")
+    return stored
+
+
+def _published_before(membership: Membership, digest: str) -> ModelVersion | None:
+    known = queries.version_by_manifest(membership.cooperative_id, digest)
+    if known is not None and known.withdrawn_at is not None:
+        raise queries.VersionWithdrawn(f"{known} was withdrawn; publish a new version")
+    return known
+
+
+@transaction.atomic
+def _write(
+    membership: Membership,
+    key: PublisherKey,
+    manifest: manifests.Manifest,
+    text: str,
+    signature: str,
+    digest: str,
+    stored: dict[str, Blob],
+    now: datetime,
+) -> ModelVersion:
+    locks.lock(locks.Space.COOPERATIVE, [membership.cooperative_id])
+    known = _published_before(membership, digest)
+    if known is not None:
+        return known
+    model, _ = Model.objects.get_or_create(
+        cooperative_id=membership.cooperative_id,
+        name=manifest.name,
+        defaults={"publisher": membership, "created_at": now},
+    )
+    if model.publisher_id != membership.pk:
+        raise ModelNameTaken(f"choose another name than {manifest.name}")
+    if model.versions.filter(version=manifest.version).exists():
+        raise VersionExists(f"{manifest.name} {manifest.version} has another content; choose the next version")
+    version = ModelVersion.objects.create(
+        model=model,
+        version=manifest.version,
+        manifest=text,
+        manifest_digest=digest,
+        signature=signature,
+        publisher_key=key,
+        royalty_micro=manifest.royalty_micro_per_task,
+        published_at=now,
+    )
+    ModelFile.objects.bulk_create(
+        ModelFile(version=version, name=file.name, blob=stored[file.digest]) for file in manifest.files
+    )
+    return version
