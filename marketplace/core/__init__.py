@@ -1,0 +1,1 @@
+"""The order book: pure and deterministic. No Django, clock, randomness or I/O in this package."""

@@ -1,0 +1,13 @@
+"""Rows of these tables never change."""
+
+from django.db import migrations
+
+from common.migrations import append_only
+
+
+class Migration(migrations.Migration):
+    dependencies = [("marketplace", "0001_initial")]
+    operations = [
+        append_only("marketplace_journalevent"),
+        append_only("marketplace_trade"),
+    ]
