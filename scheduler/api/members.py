@@ -1,0 +1,195 @@
+"""What members and their programs call: submit a job, follow it, fetch its outputs, cancel it."""
+
+from django.http import FileResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts import authentication as accounts
+from common import bodies, clock, errors
+from common.openapi import problems, reply
+from opengrid import messages
+from registry import blobs
+from scheduler import queries, serializers
+from scheduler.models import Job
+from scheduler.services import jobs
+
+PAGE = 50
+OUTPUTS_PAGE = 1000
+"""More than one task may have, because a page ends with a whole task."""
+KEY_LENGTH = 200
+BEFORE = OpenApiParameter("before", int, description="Only what is older than this id; from `next_before`.")
+AFTER = OpenApiParameter("after", int, description="Only tasks beyond this index; from `next_after`.")
+
+
+def _number(request: Request, name: str) -> int | None:
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise errors.Invalid(f"{name}: found {text[:40]!r}; accepted is a number from the page before")
+    return int(text)
+
+
+def _job(request: Request, job_id: int) -> Job:
+    return queries.job_for(accounts.require(request, "jobs.view_own"), job_id)
+
+
+class JobsView(APIView):
+    """A member's jobs."""
+
+    @extend_schema(
+        operation_id="job_submit",
+        request=messages.JobSpec,
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key", str, OpenApiParameter.HEADER, description="The same key submits at most one job."
+            )
+        ],
+        responses={
+            202: OpenApiResponse(serializers.SubmitReply, "Taken in; the worst case is held."),
+            **problems(400, 401, 403, 404, 409, 413, 415, 422),
+        },
+        tags=["jobs"],
+    )
+    def post(self, request: Request) -> Response:
+        """Submit a job. Refused at once if no node could ever run it, with the constraint that excludes them."""
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and not 0 < len(key) <= KEY_LENGTH:
+            raise errors.Invalid(f"Idempotency-Key: {len(key)} characters; accepted are 1 to {KEY_LENGTH}")
+        job = jobs.submit_job(
+            membership=accounts.require(request, "jobs.submit"),
+            spec=bodies.parse(request, messages.JobSpec),
+            idempotency_key=key,
+            now=clock.database_now(),
+        )
+        return reply(serializers.submitted(job), status=202)
+
+    @extend_schema(
+        operation_id="jobs_list",
+        parameters=[BEFORE],
+        responses={200: serializers.JobListReply, **problems(401, 403, 422)},
+        tags=["jobs"],
+    )
+    def get(self, request: Request) -> Response:
+        """Jobs you may see, newest first."""
+        found = queries.visible_jobs(accounts.require(request, "jobs.view_own"))
+        before = _number(request, "before")
+        if before is not None:
+            found = found.filter(pk__lt=before)
+        page = list(found[: PAGE + 1])
+        more = page[PAGE - 1].pk if len(page) > PAGE else None
+        return reply(
+            serializers.JobListReply(jobs=[serializers.job_line(job) for job in page[:PAGE]], next_before=more)
+        )
+
+
+class JobView(APIView):
+    """One job."""
+
+    @extend_schema(
+        operation_id="job_retrieve", responses={200: serializers.JobView, **problems(401, 403, 404)}, tags=["jobs"]
+    )
+    def get(self, request: Request, job_id: int) -> Response:
+        """A job with progress, bill, and why it waits."""
+        return reply(serializers.job_view(_job(request, job_id)))
+
+
+class CancelView(APIView):
+    """Stop a job."""
+
+    @extend_schema(
+        operation_id="job_cancel",
+        request=None,
+        responses={200: serializers.JobView, **problems(401, 403, 404, 409)},
+        tags=["jobs"],
+    )
+    def post(self, request: Request, job_id: int) -> Response:
+        """Cancel what nobody has begun; what is out is finished and paid."""
+        membership = accounts.require(request, "jobs.submit")
+        job = jobs.cancel_job(job=queries.job_for(membership, job_id), by=membership, now=clock.database_now())
+        return reply(serializers.job_view(job))
+
+
+class AttemptsView(APIView):
+    """Who ran what."""
+
+    @extend_schema(
+        operation_id="job_attempts",
+        parameters=[BEFORE],
+        responses={200: serializers.AttemptListReply, **problems(401, 403, 404, 422)},
+        tags=["jobs"],
+    )
+    def get(self, request: Request, job_id: int) -> Response:
+        """Attempts of a job with their signed receipts, newest first."""
+        found = queries.attempts_of(_job(request, job_id))
+        before = _number(request, "before")
+        if before is not None:
+            found = found.filter(pk__lt=before)
+        page = list(found[: PAGE + 1])
+        more = page[PAGE - 1].pk if len(page) > PAGE else None
+        views = [serializers.attempt_view(attempt) for attempt in page[:PAGE]]
+        return reply(serializers.AttemptListReply(attempts=views, next_before=more))
+
+
+class OutputsView(APIView):
+    """Results of a job."""
+
+    @extend_schema(
+        operation_id="job_outputs",
+        parameters=[AFTER],
+        responses={200: serializers.OutputListReply, **problems(401, 403, 404, 422)},
+        tags=["jobs"],
+    )
+    def get(self, request: Request, job_id: int) -> Response:
+        """Files of the accepted results, by task index and name."""
+        found = queries.accepted_outputs(_job(request, job_id))
+        after = _number(request, "after")
+        if after is not None:
+            found = found.filter(attempt__task__index__gt=after)
+        page, more = list(found[: OUTPUTS_PAGE + 1]), None
+        if len(page) > OUTPUTS_PAGE:
+            page = [output for output in page if output.attempt.task.index < page[-1].attempt.task.index]
+            more = page[-1].attempt.task.index
+        views = [
+            serializers.OutputView(
+                task_index=output.attempt.task.index,
+                row_start=output.attempt.task.row_start,
+                row_stop=output.attempt.task.row_stop,
+                name=output.name,
+                digest=output.blob.digest,
+                size_bytes=output.blob.size_bytes,
+            )
+            for output in page
+        ]
+        return reply(serializers.OutputListReply(outputs=views, next_after=more))
+
+
+class OutputFileView(APIView):
+    """One file of an accepted result."""
+
+    @extend_schema(
+        operation_id="job_output_file",
+        responses={(200, "application/octet-stream"): bytes, **problems(401, 403, 404)},
+        tags=["jobs"],
+    )
+    def get(self, request: Request, job_id: int, task_index: int, name: str) -> FileResponse:
+        """Download one output file."""
+        found = queries.accepted_outputs(_job(request, job_id))
+        output = found.filter(attempt__task__index=task_index, name=name).first()
+        if output is None:
+            raise errors.NotFound(f"task {task_index} has no accepted output {name!r}")
+        return blobs.file_response(output.blob.digest)
+
+
+class EventsView(APIView):
+    """A job's timeline."""
+
+    @extend_schema(
+        operation_id="job_events", responses={200: serializers.EventListReply, **problems(401, 403, 404)}, tags=["jobs"]
+    )
+    def get(self, request: Request, job_id: int) -> Response:
+        """The newest steps of the job with their typed reasons."""
+        events = queries.timeline(_job(request, job_id)).select_related("task")
+        return reply(serializers.EventListReply(events=[serializers.event_view(event) for event in events]))

@@ -1,0 +1,1 @@
+"""Decisions of the scheduler: pure values in, values out."""

@@ -1,0 +1,271 @@
+"""Reads about jobs: progress, the strip of tasks, the bill, who ran what, outputs, the timeline."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
+
+from accounts.core import roles
+from accounts.models import Membership
+from common import errors
+from ledger import queries as ledger
+from marketplace.models import Lease
+from nodes import queries as nodes
+from nodes.models import Node
+from scheduler.core import failures
+from scheduler.models import Attempt, AttemptOutput, Job, JobEvent, Task
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Tasks of a job by what they are doing now."""
+
+    total: int
+    accepted: int
+    failed: int
+    cancelled: int
+    running: int
+
+    @property
+    def ended(self) -> int:
+        """Tasks that will not change any more."""
+        return self.accepted + self.failed + self.cancelled
+
+    @property
+    def permille(self) -> int:
+        """Share of tasks that ended."""
+        return 1000 * self.ended // self.total if self.total else 0
+
+
+@dataclass(frozen=True)
+class TaskCell:
+    """One cell of a job's strip. `state` is ACCEPTED, FAILED, CANCELLED, CHECKING, RUNNING or WAITING."""
+
+    index: int
+    state: str
+    reason: str
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What the job has cost so far against its hold. All amounts in micro-credits."""
+
+    held_micro: int
+    compute_micro: int
+    royalty_micro: int
+    released_micro: int
+    remaining_micro: int
+    paid_by_assurance_micro: int
+    executions_billed: int
+    billed_ms: int
+
+    @property
+    def total_micro(self) -> int:
+        """What the member pays."""
+        return self.compute_micro + self.royalty_micro
+
+
+def visible_jobs(membership: Membership) -> QuerySet[Job]:
+    """Jobs the member may see, newest first: their own, or all of the cooperative by role."""
+    jobs = Job.objects.filter(cooperative_id=membership.cooperative_id).order_by("-pk")
+    if roles.may(membership.roles, "jobs.view_all"):
+        return jobs
+    return jobs.filter(submitter=membership)
+
+
+def job_for(membership: Membership, job_id: int) -> Job:
+    """A job the member may see. Raises: errors.NotFound."""
+    job = (
+        visible_jobs(membership)
+        .select_related("submitter__user", "cooperative", "model_version__model")
+        .filter(pk=job_id)
+        .first()
+    )
+    if job is None:
+        raise errors.NotFound(f"there is no job {job_id} that you may see")
+    return job
+
+
+def job_progress(job: Job) -> Progress:
+    """Counts of the job's tasks; one query."""
+    counts = Task.objects.filter(job=job).aggregate(
+        accepted=Count("pk", filter=Q(state=Task.State.ACCEPTED)),
+        failed=Count("pk", filter=Q(state=Task.State.FAILED)),
+        cancelled=Count("pk", filter=Q(state=Task.State.CANCELLED)),
+    )
+    running = Attempt.objects.filter(task__job=job, state=Attempt.State.RUNNING).values("task_id").distinct().count()
+    return Progress(total=job.tasks_total, running=running, **counts)
+
+
+def tasks_strip(job: Job) -> list[TaskCell]:
+    """One cell per task, by index; two queries."""
+    busy: dict[int, set[str]] = {}
+    for task_id, state in Attempt.objects.filter(
+        task__job=job, task__state=Task.State.OPEN, state__in=[Attempt.State.RUNNING, Attempt.State.SUBMITTED]
+    ).values_list("task_id", "state"):
+        busy.setdefault(task_id, set()).add(state)
+    return [
+        TaskCell(index, _cell_state(state, busy.get(pk, set())), reason, claims)
+        for pk, index, state, reason, claims in Task.objects.filter(job=job)
+        .order_by("index")
+        .values_list("pk", "index", "state", "reason", "claims")
+    ]
+
+
+def _cell_state(state: str, busy: set[str]) -> str:
+    if state != Task.State.OPEN:
+        return state
+    if Attempt.State.RUNNING in busy:
+        return "RUNNING"
+    return "CHECKING" if busy else "WAITING"
+
+
+def bill(job: Job) -> Bill:
+    """The bill as it stands: billed executions, royalties, what went back, what is still held."""
+    billed = Attempt.objects.filter(task__job=job, billed_micro__isnull=False)
+    bought = Q(purpose=Attempt.Purpose.BOUGHT)
+    sums = billed.aggregate(
+        compute=Sum("billed_micro", filter=bought, default=0),
+        assurance=Sum("billed_micro", filter=~bought, default=0),
+        executions=Count("pk", filter=bought),
+        ms=Sum("billed_ms", filter=bought, default=0),
+    )
+    accepted = Task.objects.filter(job=job, state=Task.State.ACCEPTED).count()
+    royalty = accepted * job.royalty_micro
+    remaining = ledger.balance(job.hold_address)
+    return Bill(
+        held_micro=job.held_micro,
+        compute_micro=sums["compute"],
+        royalty_micro=royalty,
+        released_micro=job.held_micro - sums["compute"] - royalty - remaining,
+        remaining_micro=remaining,
+        paid_by_assurance_micro=sums["assurance"],
+        executions_billed=sums["executions"],
+        billed_ms=sums["ms"],
+    )
+
+
+def attempts_of(job: Job) -> QuerySet[Attempt]:
+    """Who ran what, newest first."""
+    return Attempt.objects.filter(task__job=job).select_related("task", "node__operator__user").order_by("-pk")
+
+
+def accepted_outputs(job: Job) -> QuerySet[AttemptOutput]:
+    """Files of the accepted results, by task index and name."""
+    return (
+        AttemptOutput.objects.filter(attempt__task__job=job, attempt__task__accepted_attempt=F("attempt"))
+        .select_related("attempt__task", "blob")
+        .order_by("attempt__task__index", "name")
+    )
+
+
+def timeline(job: Job, limit: int = 200) -> QuerySet[JobEvent]:
+    """The newest steps of the job with their reasons, newest first."""
+    return job.events.order_by("-pk")[:limit]
+
+
+def waiting_reason(job: Job) -> str:
+    """Why a job that has tasks to run is not running any now: a typed reason, empty if it runs or has ended."""
+    if job.finished_at is not None:
+        return ""
+    if job.state == Job.State.SUBMITTED:
+        return "waiting_for_expansion"
+    if Attempt.objects.filter(task__job=job, state=Attempt.State.RUNNING).exists():
+        return ""
+    if Task.objects.filter(job=job, open_executions__gt=0).exists():
+        return "waiting_for_capacity"
+    return "waiting_for_verdict"
+
+
+def has_work_for(node: Node) -> bool:
+    """Whether a job with a live lease on the node, or one of its owner's own, has a task to hand out."""
+    mine = Attempt.objects.filter(
+        task=OuterRef("pk"), owner_key=nodes.execution_owner(node), state__in=failures.COUNTING
+    )
+    leased = Task.objects.filter(
+        ~Exists(mine), open_executions__gt=0, job__closed_at__isnull=True, job_id__in=_leased_jobs(node.pk)
+    )
+    return leased.exists() or untouched_tasks(node).exists()
+
+
+def jobs_of_owner(node: Node) -> QuerySet[Job]:
+    """Open jobs that the node's operator submitted, oldest first."""
+    return Job.objects.filter(
+        cooperative_id=node.cooperative_id,
+        submitter__user_id=node.operator.user_id,
+        state__in=[Job.State.QUEUED, Job.State.RUNNING],
+    ).order_by("pk")
+
+
+def untouched_tasks(node: Node) -> QuerySet[Task]:
+    """Tasks of the owner's jobs that nobody has or has run, in the jobs' order."""
+    return Task.objects.filter(
+        job__in=jobs_of_owner(node),
+        open_executions__gt=0,
+        open_executions=F("wanted_results"),
+        claims__lt=F("max_claims"),
+    ).order_by("job_id", "draw")
+
+
+def unsold_lots(node: Node) -> int:
+    """Lots that are neither under a live lease nor busy with the owner's own work."""
+    leased = Lease.objects.filter(node=node, state=Lease.State.LIVE).aggregate(lots=Sum("lots", default=0))["lots"]
+    busy = Attempt.objects.filter(node=node, state=Attempt.State.RUNNING, purpose=Attempt.Purpose.OWN).count()
+    return node.sellable_lots - int(leased) - busy
+
+
+def _leased_jobs(node_id: int) -> list[int]:
+    references = Lease.objects.filter(
+        node_id=node_id, state=Lease.State.LIVE, reference__startswith="job:"
+    ).values_list("reference", flat=True)
+    return [int(reference.removeprefix("job:")) for reference in references]
+
+
+def expandable() -> Iterator[int]:
+    """Jobs waiting to be expanded, oldest first."""
+    return Job.objects.filter(state=Job.State.SUBMITTED).order_by("pk").values_list("pk", flat=True).iterator()
+
+
+def verifiable(limit: int) -> list[int]:
+    """Open tasks that have the results they want, oldest first."""
+    submitted = Count("attempts", filter=Q(attempts__state=Attempt.State.SUBMITTED))
+    return list(
+        Task.objects.filter(state=Task.State.OPEN, attempts__state=Attempt.State.SUBMITTED)
+        .annotate(results=submitted)
+        .filter(results__gte=F("wanted_results"))
+        .order_by("pk")
+        .values_list("pk", flat=True)[:limit]
+    )
+
+
+def unfinished() -> list[int]:
+    """Jobs that were expanded and not closed, oldest first."""
+    return list(
+        Job.objects.filter(closed_at__isnull=True)
+        .exclude(state=Job.State.SUBMITTED)
+        .order_by("pk")
+        .values_list("pk", flat=True)
+    )
+
+
+def may_fetch(node_id: int, digest: str) -> bool:
+    """Whether a node may fetch a blob: input, bundle or model file of an attempt it is running."""
+    running = Attempt.objects.filter(node_id=node_id, state=Attempt.State.RUNNING)
+    return running.filter(
+        Q(task__input__digest=digest)
+        | Q(task__job__bundle__digest=digest)
+        | Q(task__job__model_version__files__blob__digest=digest)
+    ).exists()
+
+
+def counts_since(membership: Membership, since: datetime) -> dict[str, int]:
+    """Jobs of a member that ended since a moment, by state."""
+    rows = (
+        Job.objects.filter(submitter=membership, finished_at__gte=since)
+        .values("state")
+        .annotate(number=Count("pk"))
+        .order_by("state")
+    )
+    return {row["state"]: row["number"] for row in rows}

@@ -1,0 +1,16 @@
+"""Every change in a job's life is written down with its typed reason and shown live."""
+
+from common import live
+from scheduler.models import Job, JobEvent
+
+
+def note(job: Job, reason: str, *, task_id: int | None = None, **params: int | str) -> None:
+    """Add one line to the job's timeline and let pages that show the job render again."""
+    JobEvent.objects.create(job=job, task_id=task_id, reason=reason, params=params)
+    changed(job)
+
+
+def changed(job: Job) -> None:
+    """Let pages that show the job, or its submitter's jobs, render again."""
+    live.publish(f"job.{job.pk}")
+    live.publish(f"jobs.{job.submitter_id}")
