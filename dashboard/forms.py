@@ -1,0 +1,210 @@
+"""Forms of the pages: what a person may write, and what is accepted instead of what cannot be."""
+
+import json
+import re
+from typing import Any
+
+import pydantic
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from common import money
+from dashboard.core import quantities
+from marketplace.models import Order
+from nodes.models import Node
+from opengrid.messages import BlobRef, JobSpec
+from registry.models import ModelVersion
+
+MOST_MICRO = 10**12
+"""A price above a million credits per hour is a slip of the hand."""
+
+
+class CreditsField(forms.CharField):
+    """An amount of credits as a person writes it; its value is micro-credits."""
+
+    def __init__(self, *, minimum_micro: int = 0, **options: Any) -> None:
+        widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
+        super().__init__(max_length=30, widget=widget, **options)
+        self.minimum_micro = minimum_micro
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        try:
+            micro = money.parse_credits(text)
+        except money.NotAnAmount as error:
+            words = _("Found “%(found)s”; accepted is a number such as 0.80")
+            raise forms.ValidationError(words % {"found": text}) from error
+        if not self.minimum_micro <= micro <= MOST_MICRO:
+            accepted = {"least": quantities.price(self.minimum_micro), "most": quantities.price(MOST_MICRO)}
+            raise forms.ValidationError(_("Accepted are %(least)s to %(most)s credits") % accepted)
+        return micro
+
+
+class TermsForm(forms.Form):
+    """An owner's terms for a node."""
+
+    floor_price = CreditsField(label=_("Least price"), help_text=_("The node is never sold for less."))
+    limit_lots = forms.IntegerField(
+        label=_("Sell at most"),
+        required=False,
+        min_value=1,
+        max_value=100_000,
+        help_text=_("Empty: everything that was measured."),
+    )
+
+    @classmethod
+    def of(cls, node: Node) -> "TermsForm":
+        """A form that shows the terms as they are."""
+        return cls(initial={"floor_price": quantities.price(node.floor_price_micro), "limit_lots": node.limit_lots})
+
+    def terms(self) -> dict[str, Any]:
+        """Arguments of the service."""
+        return {
+            "floor_price_micro": self.cleaned_data["floor_price"],
+            "limit_lots": self.cleaned_data["limit_lots"],
+        }
+
+
+class AddNodeForm(TermsForm):
+    """Terms of a machine that is about to join."""
+
+    node_name = forms.CharField(
+        label=_("Name"), required=False, max_length=100, help_text=_("Empty: the machine’s own host name.")
+    )
+    tier = forms.ChoiceField(
+        label=_("Tier"),
+        choices=[
+            (Node.Tier.EDGE, _("Edge: a device")),
+            (Node.Tier.COMMUNITY, _("Community: a machine at a member’s place")),
+            (Node.Tier.REGIONAL, _("Regional: a shared machine room")),
+            (Node.Tier.CLOUD, _("Cloud: a rented machine")),
+        ],
+        initial=Node.Tier.COMMUNITY,
+    )
+    zone = forms.CharField(
+        label=_("Zone"),
+        required=False,
+        max_length=40,
+        help_text=_("Where it stands, such as “north”; jobs can ask for it."),
+    )
+
+    field_order = ("node_name", "floor_price", "limit_lots", "tier", "zone")
+
+    def terms(self) -> dict[str, Any]:
+        """Arguments of the service."""
+        own = {name: self.cleaned_data[name] for name in ("node_name", "tier", "zone")}
+        return super().terms() | own
+
+
+class ReasonForm(forms.Form):
+    """Words for the person an act concerns."""
+
+    text = forms.CharField(label=_("In your words"), max_length=500, widget=forms.Textarea(attrs={"rows": 2}))
+
+
+class TicketForm(forms.Form):
+    """An order ticket: what one would buy or sell, at which limit, and how long it waits."""
+
+    side = forms.ChoiceField(choices=Order.Side.choices, initial=Order.Side.BUY)
+    lots = forms.IntegerField(label=_("At most"), min_value=1, max_value=100_000, initial=1)
+    price = CreditsField(label=_("Limit price"), minimum_micro=1)
+    time_in_force = forms.ChoiceField(
+        label=_("What does not trade at once"),
+        choices=[
+            (Order.TimeInForce.GTC, _("waits on the book (GTC)")),
+            (Order.TimeInForce.IOC, _("is dropped (IOC)")),
+            (Order.TimeInForce.FOK, _("all or nothing (FOK)")),
+        ],
+        initial=Order.TimeInForce.GTC,
+    )
+    node = forms.ModelChoiceField(label=_("Node"), queryset=Node.objects.none(), required=False)
+
+    def __init__(self, *arguments: Any, nodes: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.fields["node"].queryset = nodes  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        node, price = cleaned.get("node"), cleaned.get("price")
+        if cleaned.get("side") == Order.Side.SELL and "node" not in self.errors:
+            if node is None:
+                self.add_error("node", _("Choose which of your nodes carries the lots."))
+            elif price is not None and price < node.floor_price_micro:
+                floor = quantities.price(node.floor_price_micro)
+                self.add_error("price", _("The least price you set for this node is %(floor)s.") % {"floor": floor})
+        return cleaned
+
+
+class NewJobForm(forms.Form):
+    """A request to run a published model over the rows of an array."""
+
+    name = forms.CharField(label=_("Name"), max_length=100, help_text=_("How you will find it again."))
+    model_version = forms.ModelChoiceField(label=_("Model"), queryset=ModelVersion.objects.none(), empty_label=None)
+    input = forms.FileField(label=_("Input"), help_text=_("One NumPy array (.npy); its first axis are the rows."))
+    rows_per_task = forms.IntegerField(
+        label=_("Rows per task"),
+        min_value=1,
+        max_value=1_000_000,
+        initial=100,
+        help_text=_("Fewer rows: more tasks, more machines at once."),
+    )
+    limit_price = CreditsField(label=_("Limit price"), minimum_micro=1, help_text=_("You never pay more than this."))
+    assurance = forms.ChoiceField(
+        label=_("Assurance"),
+        widget=forms.RadioSelect,
+        choices=[("none", "none"), ("quorum-2", "quorum-2"), ("quorum-3", "quorum-3")],
+        initial="quorum-2",
+    )
+    max_seconds = forms.IntegerField(
+        label=_("Longest a task may take"),
+        min_value=1,
+        max_value=3600,
+        initial=60,
+        help_text=_("The hold covers this worst case."),
+    )
+    max_parallel = forms.IntegerField(label=_("Lots at once, at most"), min_value=1, max_value=1000, initial=8)
+
+    def __init__(self, *arguments: Any, versions: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.fields["model_version"].queryset = versions  # type: ignore[attr-defined]
+
+    def spec(self, blob: BlobRef) -> JobSpec:
+        """The request as the API takes it. Raises: pydantic.ValidationError."""
+        return job_spec(self.cleaned_data, blob)
+
+
+class EstimateForm(NewJobForm):
+    """The same request while it is being written: the file stays in the browser, its rows are told."""
+
+    input = None  # type: ignore[assignment]
+    name = forms.CharField(required=False, max_length=100)
+    rows = forms.IntegerField(required=False, min_value=1, max_value=10**9)
+    file_name = forms.CharField(required=False, max_length=100)
+    size_bytes = forms.IntegerField(required=False, min_value=0)
+
+
+def job_spec(cleaned: dict[str, Any], blob: BlobRef) -> JobSpec:
+    """A job of one input array. Raises: pydantic.ValidationError."""
+    wanted = {
+        "name": cleaned["name"] or blob.name,
+        "runner": "onnx",
+        "model_version_id": cleaned["model_version"].pk,
+        "inputs": [blob.document()],
+        "rows_per_task": cleaned["rows_per_task"],
+        "assurance": cleaned["assurance"],
+        "limit_price_micro": cleaned["limit_price"],
+        "max_seconds": cleaned["max_seconds"],
+        "max_parallel": cleaned["max_parallel"],
+    }
+    return JobSpec.model_validate_json(json.dumps(wanted))
+
+
+def file_name(name: str) -> str:
+    """An upload's name in the letters that names of files may have."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".-")[:100] or "input.npy"
+
+
+def first_words(error: pydantic.ValidationError) -> str:
+    """What a refused message says first."""
+    found = error.errors()[0]
+    return f"{'.'.join(str(part) for part in found['loc'])}: {found['msg']}"

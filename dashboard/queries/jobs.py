@@ -1,0 +1,297 @@
+"""Reads of jobs for the pages, beyond what the scheduler itself tells: lists, waits, lines of the bill, previews."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Count, Min, Q, QuerySet, Sum
+
+from dashboard.core import strip
+from dashboard.queries.viewer import Viewer, found
+from marketplace.models import Lease, Order
+from nodes.models import Node
+from opengrid import digests, npy
+from registry import blobs
+from registry.models import ModelVersion
+from scheduler import queries as scheduler
+from scheduler.models import Attempt, AttemptOutput, Job, JobEvent, Task
+
+UNFINISHED = (Job.State.SUBMITTED, Job.State.QUEUED, Job.State.RUNNING)
+FILTERS: Mapping[str, tuple[str, ...]] = {
+    "all": (),
+    "open": UNFINISHED,
+    "done": (Job.State.DONE,),
+    "failed": (Job.State.FAILED, Job.State.CANCELLED),
+}
+PAGE_ROWS = 25
+ATTEMPT_ROWS = 50
+EVENT_ROWS = 50
+OUTPUT_ROWS = 12
+PREVIEW_VALUES = 40
+PREVIEW_BYTES = 1 << 20
+FORECAST_FROM_TASKS = 3
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """One line of a list of jobs: tasks that ended well and badly, and what is billed so far."""
+
+    job: Job
+    accepted: int
+    failed: int
+    billed_micro: int
+
+    @property
+    def ended(self) -> int:
+        """Tasks that will not change any more, as far as a list tells."""
+        return self.accepted + self.failed
+
+
+def in_flight(viewer: Viewer, limit: int = 8) -> list[JobRow]:
+    """The viewer's own jobs that have not ended, newest first. Three queries."""
+    rows = Job.objects.filter(submitter=viewer.membership, state__in=UNFINISHED)
+    return _rows(rows.select_related("submitter__user").order_by("-pk")[:limit])
+
+
+def listed(viewer: Viewer, state_filter: str, before: int | None = None) -> tuple[list[JobRow], int | None]:
+    """A page of jobs, newest first, and the cursor of the next page. Three queries.
+
+    Raises: KeyError for an unknown filter.
+    """
+    rows = scheduler.visible_jobs(viewer.membership)
+    if FILTERS[state_filter]:
+        rows = rows.filter(state__in=FILTERS[state_filter])
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    page = list(rows.select_related("submitter__user").order_by("-pk")[: PAGE_ROWS + 1])
+    return _rows(page[:PAGE_ROWS]), page[PAGE_ROWS - 1].pk if len(page) > PAGE_ROWS else None
+
+
+def _rows(jobs: Iterable[Job]) -> list[JobRow]:
+    jobs = list(jobs)
+    tasks = Task.objects.filter(job__in=jobs).values("job").order_by("job")
+    counts = {
+        row["job"]: row
+        for row in tasks.annotate(
+            accepted=Count("pk", filter=Q(state=Task.State.ACCEPTED)),
+            failed=Count("pk", filter=Q(state__in=(Task.State.FAILED, Task.State.CANCELLED))),
+        )
+    }
+    bought = Attempt.objects.filter(
+        task__job__in=jobs, purpose=Attempt.Purpose.BOUGHT, billed_micro__isnull=False
+    ).values("task__job")
+    billed = {row["task__job"]: row["sum"] for row in bought.annotate(sum=Sum("billed_micro")).order_by("task__job")}
+    nothing = {"accepted": 0, "failed": 0}
+    return [
+        JobRow(
+            job=job,
+            accepted=counts.get(job.pk, nothing)["accepted"],
+            failed=counts.get(job.pk, nothing)["failed"],
+            billed_micro=billed.get(job.pk, 0) + job.royalty_micro * counts.get(job.pk, nothing)["accepted"],
+        )
+        for job in jobs
+    ]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the tasks of a job stand, as counts and as the cells of a strip; node names where a cell is one task."""
+
+    counts: Mapping[str, int]
+    total: int
+    cells: list[tuple[strip.Cell, str]]
+    seconds_left: int | None
+
+    @property
+    def ended(self) -> int:
+        """Tasks that will not change any more."""
+        return sum(self.counts.get(state, 0) for state in ("ACCEPTED", "FAILED", "CANCELLED"))
+
+    @property
+    def legend(self) -> list[tuple[str, int]]:
+        """The states that occur, with how many tasks are in each."""
+        return [(state, self.counts[state]) for state in reversed(strip.WORST_FIRST) if self.counts.get(state)]
+
+    @property
+    def tasks_per_cell(self) -> int:
+        """How many tasks one cell stands for."""
+        return strip.tasks_per_cell(self.total)
+
+
+def progress(viewer: Viewer, job: Job) -> Progress:
+    """Where each task of a job stands. At most four queries."""
+    states = [(task.index, task.state) for task in scheduler.tasks_strip(job)]
+    cells = strip.cells(states)
+    names = _node_names(job) if strip.tasks_per_cell(len(states)) == 1 else {}
+    counts: dict[str, int] = {}
+    for _, state in states:
+        counts[state] = counts.get(state, 0) + 1
+    return Progress(
+        counts=counts,
+        total=job.tasks_total,
+        cells=[(cell, names.get(cell.first, "")) for cell in cells],
+        seconds_left=_seconds_left(viewer, job, counts),
+    )
+
+
+def _node_names(job: Job) -> dict[int, str]:
+    accepted = Task.objects.filter(job=job, state=Task.State.ACCEPTED)
+    return dict(accepted.values_list("index", "accepted_attempt__node__name"))
+
+
+def _seconds_left(viewer: Viewer, job: Job, counts: Mapping[str, int]) -> int | None:
+    """At the pace since the first claim; None until enough tasks have ended to say something honest."""
+    ended = counts.get("ACCEPTED", 0) + counts.get("FAILED", 0)
+    if job.state != Job.State.RUNNING or ended < FORECAST_FROM_TASKS:
+        return None
+    first = Attempt.objects.filter(task__job=job).aggregate(at=Min("claimed_at"))["at"]
+    return int((viewer.now - first).total_seconds() * (job.tasks_total - ended) / ended)
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Why a job does not run now, and the cheapest offer on its book, if there is one."""
+
+    reason: str
+    cheapest_micro: int | None
+
+
+def wait(job: Job) -> Wait | None:
+    """What a job waits for; None when it runs or has ended."""
+    reason = scheduler.waiting_reason(job)
+    if not reason:
+        return None
+    if Lease.objects.filter(reference=job.reference, state=Lease.State.LIVE).exists():
+        return Wait("waiting_for_claim" if reason == "waiting_for_capacity" else reason, None)
+    offers = Order.objects.filter(
+        book__in=Order.objects.filter(reference=job.reference).values("book"),
+        side=Order.Side.SELL,
+        state__in=(Order.State.OPEN, Order.State.PARTIALLY_FILLED),
+        open_lots__gt=0,
+    )
+    cheapest = offers.aggregate(price=Min("price_micro"))["price"]
+    if reason == "waiting_for_capacity":
+        reason = _market_reason(job, cheapest)
+    return Wait(reason, cheapest)
+
+
+def _market_reason(job: Job, cheapest_micro: int | None) -> str:
+    if cheapest_micro is None:
+        return "nothing_offered"
+    return "offers_above_limit" if cheapest_micro > job.limit_price_micro else "offers_do_not_fit"
+
+
+def nodes_running(job: Job) -> int:
+    """How many nodes run tasks of the job now."""
+    running = Attempt.objects.filter(task__job=job, state=Attempt.State.RUNNING)
+    return running.values("node").distinct().count()
+
+
+@dataclass(frozen=True)
+class BillLine:
+    """What one node's bought executions cost at one price."""
+
+    node_id: int
+    node_name: str
+    price_micro: int
+    executions: int
+    billed_ms: int
+    billed_micro: int
+
+
+def bill_lines(job: Job) -> list[BillLine]:
+    """The compute part of the bill, by node and price. Sums to `scheduler.queries.bill(job).compute_micro`."""
+    bought = Attempt.objects.filter(task__job=job, purpose=Attempt.Purpose.BOUGHT, billed_micro__isnull=False)
+    rows = bought.values("node_id", "node__name", "price_micro").annotate(
+        executions=Count("pk"), ms=Sum("billed_ms"), micro=Sum("billed_micro")
+    )
+    return [
+        BillLine(row["node_id"], row["node__name"], row["price_micro"], row["executions"], row["ms"], row["micro"])
+        for row in rows.order_by("node__name", "node_id", "price_micro")
+    ]
+
+
+def attempts(job: Job) -> tuple[list[Attempt], int]:
+    """The latest attempts of a job, newest first, and how many there are."""
+    rows = scheduler.attempts_of(job)
+    return list(rows[:ATTEMPT_ROWS]), rows.count()
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file that an accepted attempt produced, with the first of its values where they can be read."""
+
+    file: AttemptOutput
+    values: list[Any]
+    more_values: int
+
+
+def outputs(job: Job) -> tuple[list[Output], int]:
+    """The first files of accepted results, by task, and how many files there are."""
+    files = scheduler.accepted_outputs(job)
+    return [_output(file) for file in files[:OUTPUT_ROWS]], files.count()
+
+
+def _output(file: AttemptOutput) -> Output:
+    values = _values(file)
+    return Output(file=file, values=values[:PREVIEW_VALUES], more_values=max(0, len(values) - PREVIEW_VALUES))
+
+
+def _values(file: AttemptOutput) -> list[Any]:
+    """The labels in a small one-dimensional array of whole numbers; empty for any other file."""
+    if not file.name.endswith(".npy") or file.blob.size_bytes > PREVIEW_BYTES:
+        return []
+    try:
+        with blobs.open_blob(file.blob.digest) as opened:
+            array = npy.load(opened.read())
+    except npy.NpyRefused:
+        return []
+    return list(array.tolist()) if array.ndim == 1 and array.dtype.kind in "iub" else []
+
+
+def output_file(viewer: Viewer, job_id: int, output_id: int) -> AttemptOutput:
+    """A file of an accepted result of a job that the viewer may see. Raises: errors.NotFound."""
+    job = scheduler.job_for(viewer.membership, job_id)
+    return found(scheduler.accepted_outputs(job).filter(pk=output_id).first())
+
+
+def receipt(viewer: Viewer, job_id: int, attempt_id: int) -> dict[str, Any]:
+    """A signed receipt as anyone can check it: document, digest, signature, key. Raises: errors.NotFound."""
+    job = scheduler.job_for(viewer.membership, job_id)
+    attempt = found(scheduler.attempts_of(job).filter(pk=attempt_id, receipt__isnull=False).first())
+    return {
+        "receipt": attempt.receipt,
+        "digest": digests.of_document(attempt.receipt),
+        "signature": attempt.receipt_signature,
+        "public_key": attempt.node.public_key,
+    }
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a job's life, and the name of the node it speaks of, if any."""
+
+    event: JobEvent
+    node_name: str
+
+
+def timeline(job: Job) -> list[Step]:
+    """The latest steps of a job's life, newest first. Two queries."""
+    events = list(scheduler.timeline(job, EVENT_ROWS).select_related("task"))
+    spoken_of = {event.params["node"] for event in events if "node" in event.params}
+    names = dict(Node.objects.filter(pk__in=spoken_of).values_list("pk", "name")) if spoken_of else {}
+    return [Step(event, names.get(event.params.get("node"), "")) for event in events]
+
+
+def model_versions(viewer: Viewer) -> QuerySet[ModelVersion]:
+    """Versions that a job of the viewer may name, by model, newest first."""
+    rows = ModelVersion.objects.filter(model__cooperative_id=viewer.cooperative_id, withdrawn_at__isnull=True)
+    return rows.select_related("model").order_by("model__name", "-pk")
+
+
+def lately_failed(viewer: Viewer, limit: int = 3) -> list[Job]:
+    """The viewer's jobs that failed within the last day, newest first."""
+    since = viewer.now - timedelta(days=1)
+    rows = Job.objects.filter(submitter=viewer.membership, state=Job.State.FAILED, finished_at__gte=since)
+    return list(rows.order_by("-pk")[:limit])

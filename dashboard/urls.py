@@ -1,0 +1,37 @@
+"""Addresses of the pages. Included at the root."""
+
+from django.urls import path
+
+from dashboard.views import docs, home, jobs, market, new_job, nodes, wallet
+
+urlpatterns = [
+    path("", home.home, name="home"),
+    path("panels/<slug:name>/<slug:key>/", home.panel, name="panel"),
+    path("jobs/", jobs.jobs, name="jobs"),
+    path("jobs/new/", new_job.new_job, name="new-job"),
+    path("jobs/new/estimate/", new_job.estimate, name="job-estimate"),
+    path("jobs/<int:job_id>/", jobs.job, name="job"),
+    path("jobs/<int:job_id>/cancel/", jobs.cancel, name="cancel-job"),
+    path("jobs/<int:job_id>/outputs/<int:output_id>/", jobs.output, name="job-output"),
+    path("jobs/<int:job_id>/receipts/<int:attempt_id>/", jobs.receipt, name="job-receipt"),
+    path("nodes/", nodes.nodes, name="nodes"),
+    path("nodes/add/", nodes.add, name="add-node"),
+    path("nodes/joining/<int:token_id>/", nodes.joining, name="joining"),
+    path("nodes/<int:node_id>/", nodes.node, name="node"),
+    path("nodes/<int:node_id>/terms/", nodes.terms, name="node-terms"),
+    path("nodes/<int:node_id>/drain/", nodes.drain, name="drain-node"),
+    path("nodes/<int:node_id>/resume/", nodes.resume, name="resume-node"),
+    path("nodes/<int:node_id>/retire/", nodes.retire, name="retire-node"),
+    path("nodes/<int:node_id>/appeal/", nodes.appeal, name="appeal-quarantine"),
+    path("nodes/<int:node_id>/quarantine/", nodes.quarantine, name="quarantine-node"),
+    path("nodes/<int:node_id>/release/", nodes.release, name="release-node"),
+    path("nodes/<int:node_id>/validator/", nodes.validator, name="name-validator"),
+    path("market/", market.market, name="market"),
+    path("market/preview/", market.preview, name="order-preview"),
+    path("market/<int:book_id>/orders/", market.place, name="place-order"),
+    path("market/orders/<int:order_id>/cancel/", market.cancel, name="cancel-order"),
+    path("docs/<slug:name>", docs.page, name="docs"),
+    path("wallet/", wallet.wallet, name="wallet"),
+    path("wallet/transfer/", wallet.transfer, name="transfer"),
+    path("wallet/statement.csv", wallet.statement_csv, name="statement-csv"),
+]

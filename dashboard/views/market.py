@@ -1,0 +1,123 @@
+"""The market: depth, trades, own orders, the order ticket with its preview."""
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from common import errors
+from dashboard.core import quantities
+from dashboard.forms import TicketForm
+from dashboard.queries import books
+from dashboard.queries import viewer as viewers
+from dashboard.queries.viewer import Viewer
+from dashboard.views.entry import act, viewer_page
+from marketplace import services
+from marketplace.models import Book, Order
+from nodes import queries as nodes
+from nodes.core import states
+
+
+@require_GET
+@viewer_page("market.view")
+def market(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """One book of the viewer's cooperative, chosen by class in the address."""
+    open_books = books.books(viewer)
+    wanted = request.GET.get("class")
+    book = next((book for book in open_books if wanted in (None, book.resource_class.code)), None)
+    if book is None and wanted is not None:
+        raise Http404
+    return _page(request, viewer, open_books, book)
+
+
+def _page(
+    request: HttpRequest, viewer: Viewer, open_books: list[Book], book: Book | None, form: TicketForm | None = None
+) -> HttpResponse:
+    if form is None and book is not None:
+        best = books.depth(viewer, book).best_sell_micro
+        form = _ticket(viewer, {"price": quantities.price(best) if best else ""})
+    context = {
+        "books": open_books,
+        "book": book,
+        "form": form,
+        "may_trade": viewer.may("market.trade"),
+        "may_add": viewer.may("nodes.add"),
+    }
+    return render(request, "marketplace/market.html", context, status=422 if form is not None and form.errors else 200)
+
+
+def _ticket(viewer: Viewer, initial: dict[str, Any] | None = None, data: Any = None) -> TicketForm:
+    own = nodes.nodes_operated_by(viewer.membership.pk).filter(state__in=states.WORKING)
+    return TicketForm(data, initial=initial, nodes=own)
+
+
+@require_GET
+@viewer_page("market.trade")
+def preview(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """What the ticket would do now: lots that trade at once, the effective price, what is set aside for an hour."""
+    book = _book(viewer, request.GET.get("book", ""))
+    form = _ticket(viewer, data=request.GET)
+    is_unwritten = not request.GET.get("price", "").strip()
+    context: dict[str, Any] = {"form": form, "book": book, "is_unwritten": is_unwritten}
+    if form.is_valid():
+        wish = form.cleaned_data
+        context["wish"] = wish
+        context["fill"] = books.would_fill(
+            viewer, book, side=wish["side"], lots=wish["lots"], limit_micro=wish["price"]
+        )
+        context["most_micro"] = wish["price"] * wish["lots"]
+    return render(request, "marketplace/_preview.html", context)
+
+
+@require_POST
+@viewer_page("market.trade")
+def place(request: HttpRequest, viewer: Viewer, book_id: int) -> HttpResponse:
+    """Offer lots of an own node. Capacity is bought by the jobs that use it, so a ticket to buy leads there."""
+    book = _book(viewer, str(book_id))
+    form = _ticket(viewer, data=request.POST)
+    if form.is_valid() and form.cleaned_data["side"] == Order.Side.BUY:
+        form.add_error("side", _("Capacity is bought by running a job: submit one with this limit price."))
+    if not form.is_valid():
+        return _page(request, viewer, books.books(viewer), book, form)
+    wish = form.cleaned_data
+    return act(
+        request,
+        lambda: services.place_order(
+            book=book,
+            side=wish["side"],
+            placed_by=viewer.membership,
+            price_micro=wish["price"],
+            lots=wish["lots"],
+            time_in_force=wish["time_in_force"],
+            node=wish["node"],
+        ),
+        done=_("The order is on its way to the book."),
+        to="market",
+    )
+
+
+@require_POST
+@viewer_page("market.trade")
+def cancel(request: HttpRequest, viewer: Viewer, order_id: int) -> HttpResponse:
+    """Take an order off the book; what traded stays traded."""
+    try:
+        order = viewers.own_order(viewer, order_id)
+    except errors.NotFound as error:
+        raise Http404 from error
+    return act(
+        request,
+        lambda: services.cancel_order(order=order, by=viewer.membership),
+        done=_("The order leaves the book; what has traded stays traded."),
+        to="market",
+    )
+
+
+def _book(viewer: Viewer, number: str) -> Book:
+    if not number.isascii() or not number.isdigit() or len(number) > 18:
+        raise Http404
+    try:
+        return viewers.book(viewer, int(number))
+    except errors.NotFound as error:
+        raise Http404 from error

@@ -1,0 +1,80 @@
+"""The wallet: figures, statement with drill-down to postings, CSV."""
+
+import csv
+from collections.abc import Iterator
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from common import errors, money
+from dashboard.queries import money as reads
+from dashboard.queries.viewer import Viewer
+from dashboard.views.entry import cursor, viewer_page
+
+COLUMNS = ("made_at", "kind", "reason", "key", "amount_credits", "balance_credits")
+
+
+@require_GET
+@viewer_page("ledger.view_own")
+def wallet(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """What the member has and how it came to be. The first page of the statement is live."""
+    before = cursor(request)
+    context: dict[str, Any] = {"is_first": before is None, "member": viewer.membership}
+    if before is not None:
+        context["lines"], context["after"] = reads.statement(viewer, before)
+    return render(request, "ledger/wallet.html", context)
+
+
+@require_GET
+@viewer_page("ledger.view_own")
+def transfer(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """Every posting of one transfer, named by its key; they sum to zero."""
+    key = request.GET.get("key", "")
+    try:
+        sides = reads.transfer(viewer, key)
+    except errors.NotFound as error:
+        raise Http404 from error
+    return render(request, "ledger/transfer.html", {"key": key, "sides": sides})
+
+
+class _Echo:
+    """A file that gives back what is written to it, for csv.writer."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+@require_GET
+@viewer_page("ledger.view_own")
+def statement_csv(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """The whole statement as CSV, amounts in credits with all decimals."""
+    answer = StreamingHttpResponse(_rows(viewer), content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = 'attachment; filename="statement.csv"'
+    return answer
+
+
+def _rows(viewer: Viewer) -> Iterator[str]:
+    writer = csv.writer(_Echo())
+    yield writer.writerow(COLUMNS)
+    for line in reads.whole_statement(viewer):
+        yield writer.writerow(
+            (
+                line.made_at.isoformat(),
+                line.kind,
+                _plain(line.reason),
+                line.key,
+                _credits(line.amount_micro),
+                _credits(line.balance_micro),
+            )
+        )
+
+
+def _credits(micro: int) -> str:
+    return money.format_credits(micro).replace(",", "")
+
+
+def _plain(text: str) -> str:
+    """Text that a spreadsheet will not take for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
