@@ -1,0 +1,52 @@
+"""The API's description: valid, without a warning, and the copy in docs/api is the one that is served."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.urls import get_resolver
+
+SNAPSHOT = Path(__file__).parents[2] / "docs" / "api" / "openapi.json"
+REFRESH = "manage.py spectacular --format openapi-json --file docs/api/openapi.json"
+
+
+@pytest.fixture(scope="module")
+def served():
+    out = io.StringIO()
+    call_command("spectacular", "--format", "openapi-json", "--validate", "--fail-on-warn", stdout=out)
+    return json.loads(out.getvalue())
+
+
+def test_the_snapshot_is_the_document_that_is_served(served):
+    assert json.loads(SNAPSHOT.read_text(encoding="utf-8")) == served, f"run {REFRESH}"
+
+
+def test_every_address_below_api_v1_is_described(served):
+    described = {path.replace("{", "").replace("}", "") for path in served["paths"]}
+    (api,) = [entry for entry in get_resolver().url_patterns if str(entry.pattern) == "api/v1/"]
+    served_here = {f"/api/v1/{_plain(str(pattern.pattern))}" for pattern in _leaves(api)}
+
+    assert served_here - described == {"/api/v1/openapi.json", "/api/v1/docs/"}
+
+
+def test_every_refusal_of_the_scheduler_is_a_problem(served):
+    for path, methods in served["paths"].items():
+        if path.startswith(("/api/v1/jobs", "/api/v1/node/")):
+            for method, operation in methods.items():
+                for status, answer in operation["responses"].items():
+                    if status.startswith("4"):
+                        assert set(answer["content"]) == {"application/problem+json"}, (path, method, status)
+
+
+def _leaves(entry):
+    for pattern in entry.url_patterns:
+        if hasattr(pattern, "url_patterns"):
+            yield from _leaves(pattern)
+        else:
+            yield pattern
+
+
+def _plain(pattern):
+    return "/".join(part[1:-1].rpartition(":")[2] if part.startswith("<") else part for part in pattern.split("/"))
