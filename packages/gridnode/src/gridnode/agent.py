@@ -97,7 +97,7 @@ class Agent:
     async def run(self) -> None:
         """Work until stopped.
 
-        Raises: SandboxUnavailable, RuntimeUnavailable, HomeUnusable; in a group: Retired, Refused, BenchmarkFailed.
+        Raises: SandboxUnavailable, RuntimeUnavailable, HomeUnusable; in a group: Retired, Refused.
         """
         self._make_threads()
         try:

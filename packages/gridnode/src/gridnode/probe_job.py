@@ -64,19 +64,19 @@ def write(paths: list[str], kernel: list[str]) -> dict[str, Any]:
     return {"written": written}
 
 
-def allocate(mib: int) -> dict[str, Any]:
-    """A child fills memory and waits a moment; the parent goes on whatever becomes of it."""
+def allocate(mib: int, seconds: float) -> dict[str, Any]:
+    """A child fills memory and keeps it for `seconds`; the parent goes on whatever becomes of it."""
     child = os.fork()
     if child == 0:
         blocks = [bytearray(b"\1" * (8 << 20)) for _ in range(0, mib, 8)]
-        time.sleep(0.3 if blocks else 0)
+        time.sleep(seconds if blocks else 0)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     return {"child": os.waitstatus_to_exitcode(status)}
 
 
-def multiply(count: int) -> dict[str, Any]:
-    """How many of `count` children could be started."""
+def multiply(count: int, seconds: float) -> dict[str, Any]:
+    """How many of `count` children could be started; they live for `seconds`."""
     children = []
     for _ in range(count):
         try:
@@ -87,7 +87,7 @@ def multiply(count: int) -> dict[str, Any]:
             time.sleep(30)
             os._exit(0)
         children.append(child)
-    time.sleep(0.3)
+    time.sleep(seconds)
     for child in children:
         os.kill(child, signal.SIGKILL)
     return {"started": len(children)}

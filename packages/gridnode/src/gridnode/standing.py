@@ -28,6 +28,7 @@ LOOK_SECONDS = 60.0
 """How often the coordinator is asked what may be sold; the owner may have changed the terms."""
 FIRST_RETEST_SECONDS = 30.0
 LONGEST_RETEST_SECONDS = 3600.0
+FIRST_MEASURE_SECONDS, LONGEST_MEASURE_SECONDS = 1.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class Standing:
     async def keep(self) -> None:
         """State the capabilities, then look after them and the offer for ever.
 
-        Raises: Refused for the first record, benchmark.BenchmarkFailed for the first measurement, Retired.
+        Raises: Refused for the first record, Retired.
         """
         await self._state(refusal="")
         await self._keep_offer()
@@ -175,18 +176,20 @@ class Standing:
         self._take(reply)
 
     async def _measure(self, cores: int) -> Benchmark:
-        """Measured while nothing else runs here; otherwise the last figures stand."""
-        if self._measured is not None and not self._is_idle():
-            return self._measured
-        self._is_measuring = True
-        try:
-            self._measured = await asyncio.to_thread(capabilities.measure, cores)
-        except benchmark.BenchmarkFailed as error:
-            if self._measured is None:
-                raise
-            logger.warning("%s; the last figures stand", error)
-        finally:
-            self._is_measuring = False
+        """Measured while nothing else runs here; otherwise the last figures stand. The first are waited for."""
+        backoff = Backoff(FIRST_MEASURE_SECONDS, LONGEST_MEASURE_SECONDS)
+        while self._measured is None or self._is_idle():
+            self._is_measuring = True
+            try:
+                self._measured = await asyncio.to_thread(capabilities.measure, cores)
+                break
+            except benchmark.BenchmarkFailed as error:
+                logger.warning("%s; %s", error, "the last figures stand" if self._measured else "measuring again")
+                if self._measured is not None:
+                    break
+            finally:
+                self._is_measuring = False
+            await asyncio.sleep(backoff.wait_seconds())
         return self._measured
 
     async def _look(self) -> None:
