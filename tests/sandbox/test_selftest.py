@@ -78,6 +78,34 @@ def test_a_record_counts_for_a_day_and_for_this_configuration_only(arena: Arena,
     assert record.key == fresh.config.key  # the same boot, kernel, runtime and filter
 
 
+def test_a_probe_whose_control_failed_is_tried_again_but_not_one_that_saw_a_leak(
+    fresh: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    def probe_a_starved(_scene: object) -> selftest.ProbeOutcome:
+        tries.append("starved")
+        if tries.count("starved") < 3:
+            raise TimeoutError("no answer on a busy machine")
+        return selftest.ProbeOutcome("a_starved", True, "held")
+
+    def probe_b_hopeless(_scene: object) -> selftest.ProbeOutcome:
+        tries.append("hopeless")
+        raise selftest._ControlFailed("it could see nothing")
+
+    def probe_c_leaks(_scene: object) -> selftest.ProbeOutcome:
+        tries.append("leaks")
+        return selftest.ProbeOutcome("c_leaks", False, "a file of the host was read")
+
+    monkeypatch.setattr(selftest, "PROBES", (probe_a_starved, probe_b_hopeless, probe_c_leaks))
+
+    record = selftest.run(fresh, now=TESTED_AT)
+
+    assert tries == ["starved"] * 3 + ["hopeless"] * 3 + ["leaks"]
+    assert _failed(record) == {"b_hopeless", "c_leaks"}
+    assert record.probes[1].text == "control failed: it could see nothing"
+
+
 def test_without_the_filter_the_self_test_fails(fresh: Sandbox, weaken: Callable[[Change], None]) -> None:
     weaken(lambda options: _without(options, "--seccomp", 1))
 

@@ -17,7 +17,7 @@ from gridnode.execution import Executor, OnProgress, Result
 from gridnode.home import Home, OpenAttempt
 from gridnode.sandbox import watch
 from gridnode.sandbox.spec import JobHandle
-from opengrid import npy
+from opengrid import benchmark, messages, npy
 from opengrid.messages import ExitReason, Runner, TaskAssignment
 from packages.gridnode.tests import published
 from packages.gridnode.tests.conftest import Life
@@ -477,6 +477,26 @@ async def test_the_heart_beats_while_the_machine_is_measured(
     await until(lambda: grid.statements)
     assert len(grid.seen("POST /api/v1/node/heartbeat")) >= 3
     assert {beat.slots_free for beat in grid.beats} == {0}
+
+
+async def test_a_first_measurement_that_a_busy_machine_spoiled_is_made_again(
+    grid: Grid, enliven: Enliven, measured: messages.Benchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoiled = iter([benchmark.BenchmarkFailed("the processes did not work at the same time")] * 2)
+
+    def measure(_cores: int) -> messages.Benchmark:
+        for failure in spoiled:
+            raise failure
+        return measured
+
+    monkeypatch.setattr(standing, "FIRST_MEASURE_SECONDS", 0.01)
+    monkeypatch.setattr(capabilities, "measure", measure)
+
+    enliven()
+
+    await until(lambda: grid.statements)
+    assert grid.statements[0].benchmark == measured
+    assert not list(spoiled)
 
 
 async def test_after_a_day_the_sandbox_is_tested_and_stated_again_while_jobs_go_on(
