@@ -8,7 +8,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from common.clock import database_now
 from scheduler import queries
-from scheduler.services import capacity, jobs, stuck, verdicts, work
+from scheduler.services import capacity, endings, jobs, stuck, verdicts
 
 DRAIN_LIMIT = 500
 
@@ -44,7 +44,7 @@ def drain(**_: object) -> None:
 @shared_task
 def reap(**_: object) -> None:
     """Take back lost attempts and end leases that serve nobody."""
-    work.reap(now=database_now())
+    endings.reap(now=database_now())
     capacity.end_useless_leases(now=database_now())
 
 

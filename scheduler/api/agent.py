@@ -15,7 +15,7 @@ from opengrid import messages
 from registry import blobs
 from registry import services as registry
 from scheduler import queries
-from scheduler.services import work
+from scheduler.services import claims, endings, results
 
 
 class AgentView(APIView):
@@ -40,7 +40,7 @@ class HeartbeatView(AgentView):
         beat = bodies.parse(request, messages.HeartbeatRequest)
         now = clock.database_now()
         nodes.record_heartbeat(node=node, request=beat, now=now)
-        stale = work.record_beats(node=node, beats=beat.attempts)
+        stale = results.record_beats(node=node, beats=beat.attempts)
         return reply(
             messages.HeartbeatReply(
                 server_time=messages.timestamp(now),
@@ -89,7 +89,7 @@ class ClaimView(AgentView):
     def post(self, request: Request) -> Response:
         """Claim up to `max_tasks` tasks of jobs that lease this node."""
         claim = bodies.parse(request, messages.ClaimRequest)
-        tasks = work.claim_work(
+        tasks = claims.claim_work(
             node=authentication.node_of(request), max_tasks=claim.max_tasks, now=clock.database_now()
         )
         return reply(messages.ClaimReply(tasks=tuple(tasks), reason="" if tasks else "no_task_waiting"))
@@ -123,15 +123,15 @@ class OutputView(AgentView):
     )
     def put(self, request: Request, attempt_id: int, token: int, name: str) -> Response:
         """Upload one output file; the body's digest must be the signed one."""
-        attempt = work.attempt_of(node=authentication.node_of(request), attempt_id=attempt_id, token=token)
-        name = work.output_name(name)
-        limit = work.output_limit_bytes(attempt)
+        attempt = results.attempt_of(node=authentication.node_of(request), attempt_id=attempt_id, token=token)
+        name = results.output_name(name)
+        limit = results.output_limit_bytes(attempt)
         blob = registry.store_blob(
             chunks=bodies.read_stream(request, limit),
             limit_bytes=limit,
             expected_digest=authentication.signed_digest(request),
         )
-        work.record_output(attempt=attempt, name=name, blob=blob)
+        results.record_output(attempt=attempt, name=name, blob=blob)
         return reply(messages.BlobRef(name=name, digest=blob.digest, size_bytes=blob.size_bytes), status=201)
 
 
@@ -146,7 +146,7 @@ class ResultView(AgentView):
     )
     def post(self, request: Request, attempt_id: int) -> Response:
         """Report a result with its signed receipt, after its outputs were uploaded. Safe to send again."""
-        attempt = work.report_result(
+        attempt = results.report_result(
             node=authentication.node_of(request),
             attempt_id=attempt_id,
             request=bodies.parse(request, messages.ResultRequest),
@@ -166,7 +166,7 @@ class FailureView(AgentView):
     )
     def post(self, request: Request, attempt_id: int) -> Response:
         """Report why an attempt failed; the task is handed out again."""
-        attempt = work.report_failure(
+        attempt = endings.report_failure(
             node=authentication.node_of(request),
             attempt_id=attempt_id,
             request=bodies.parse(request, messages.FailureRequest),

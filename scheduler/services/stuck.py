@@ -10,7 +10,7 @@ from django.db.models.functions import Greatest
 from nodes import queries as nodes
 from scheduler.core import failures
 from scheduler.models import Attempt, Job, Task
-from scheduler.services import capacity, work
+from scheduler.services import capacity, endings
 
 PATIENCE_SECONDS = 600
 """How long nothing may have happened to a task before it is asked whether anything still can."""
@@ -60,7 +60,7 @@ def _give_up_on(task_id: int, now: datetime) -> bool:
     reason = _reason(task, attempts, now)
     if reason is None:
         return False
-    work.fail_task(task, reason=reason, now=now)
+    endings.fail_task(task, reason=reason, now=now)
     return True
 
 

@@ -19,7 +19,7 @@ from reputation import services as reputation
 from reputation.services import NewContribution, NewEvidence
 from scheduler.core import settlement, verification
 from scheduler.models import Attempt, Job, Task
-from scheduler.services import capacity, timeline, work
+from scheduler.services import capacity, claims, endings, timeline
 
 COMPARED_BYTES = 64 * 1024 * 1024
 """Arrays larger than this are compared by digest alone."""
@@ -62,14 +62,14 @@ def verify_task(*, task_id: int, now: datetime) -> bool:
     match verdict:
         case verification.Waiting():
             return False
-        case verification.TieBreak() if not work.fund_may_owe(task.job.cooperative_id):
-            work.fail_task(task, reason="assurance_fund_exhausted", now=now)
+        case verification.TieBreak() if not claims.fund_may_owe(task.job.cooperative_id):
+            endings.fail_task(task, reason="assurance_fund_exhausted", now=now)
             return True
         case verification.TieBreak():
             _ask_another_owner(task, now)
             return False
         case verification.Disputed(reason):
-            work.fail_task(task, reason=reason, now=now)
+            endings.fail_task(task, reason=reason, now=now)
             return True
         case verification.Accepted():
             _accept(task, by_id, verdict, now)
@@ -112,7 +112,7 @@ def _ask_another_owner(task: Task, now: datetime) -> None:
     task.save(update_fields=["tie_breaks", "wanted_results", "open_executions", "max_claims", "draw"])
     timeline.note(task.job, "tie_break", task_id=task.pk)
     capacity.replenish(job_id=task.job_id, now=now)
-    work.wake_nodes_of(task.job)
+    endings.wake_nodes_of(task.job)
 
 
 @dataclass(frozen=True)

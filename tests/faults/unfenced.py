@@ -19,12 +19,12 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     from config import web
-    from scheduler.services import work
+    from scheduler.services import results
 
-    statement = work._SUBMIT
+    statement = results._SUBMIT
     if FENCE not in statement:
         raise NoFence(f"found {statement!r}, expected {FENCE!r} in it")
-    work._SUBMIT = statement.replace(FENCE, "")
+    results._SUBMIT = statement.replace(FENCE, "")
     web.main()
 
 

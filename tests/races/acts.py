@@ -18,7 +18,7 @@ from opengrid import keys, messages
 from registry.models import Blob
 from scheduler import tasks
 from scheduler.models import Attempt, Job
-from scheduler.services import capacity, jobs, verdicts, work
+from scheduler.services import capacity, claims, endings, jobs, results, verdicts
 from tests.marketplace import market as desk
 from tests.scheduler import world
 
@@ -45,19 +45,19 @@ def submit(member, specs, key=None):
 def claim(node, most):
     """Claim until nothing is left; task ids."""
     found = []
-    while given := work.claim_work(node=Node.objects.get(pk=node), max_tasks=most, now=database_now()):
+    while given := claims.claim_work(node=Node.objects.get(pk=node), max_tasks=most, now=database_now()):
         found += [assignment.task_id for assignment in given]
     return found
 
 
 def claim_once(node, most=1):
-    given = work.claim_work(node=Node.objects.get(pk=node), max_tasks=most, now=database_now())
+    given = claims.claim_work(node=Node.objects.get(pk=node), max_tasks=most, now=database_now())
     return [assignment.task_id for assignment in given]
 
 
 def report(node, attempt, request):
     """Report a result; the attempt's state."""
-    return work.report_result(
+    return results.report_result(
         node=Node.objects.get(pk=node),
         attempt_id=attempt,
         request=messages.ResultRequest.model_validate_json(request),
@@ -69,12 +69,12 @@ def upload(node, attempt, token):
     """Note another file under the name that the receipt lists; it is stored already."""
     row = Attempt.objects.select_related("task__job").get(pk=attempt, node=node, token=token)
     blob = Blob.objects.exclude(pk__in=row.outputs.values("blob")).first()
-    work.record_output(attempt=row, name="answer.txt", blob=blob)
+    results.record_output(attempt=row, name="answer.txt", blob=blob)
     return "recorded"
 
 
 def reap(times=1):
-    return sum(work.reap(now=database_now()) for _ in range(times))
+    return sum(endings.reap(now=database_now()) for _ in range(times))
 
 
 def verify(task):

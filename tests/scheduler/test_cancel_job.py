@@ -7,7 +7,7 @@ from common.clock import database_now
 from opengrid import messages
 from scheduler import queries
 from scheduler.models import Task
-from scheduler.services import capacity, jobs, verdicts, work
+from scheduler.services import capacity, endings, jobs, verdicts
 from tests.scheduler import world
 
 pytestmark = pytest.mark.usefixtures("books_balance")
@@ -92,7 +92,7 @@ def test_a_task_lost_after_the_cancel_ends_as_well(alice, shed, balances):
     (given,) = shed.claim()
     cancel(job, alice)
     world.expire(given)
-    work.reap(now=database_now())
+    endings.reap(now=database_now())
 
     assert finish(job)
     assert balances(alice.wallet) == [WHOLE]

@@ -9,7 +9,7 @@ from common.clock import database_now
 from marketplace.models import Lease
 from nodes.models import Node
 from scheduler.models import Attempt
-from scheduler.services import capacity, work
+from scheduler.services import capacity, endings
 from tests.scheduler import world
 
 
@@ -52,7 +52,7 @@ def test_lots_of_a_dark_node_are_bought_of_another(alice, shed, barn):
     shed.claim(2)
     shed.go_dark()
 
-    work.reap(now=database_now())
+    endings.reap(now=database_now())
     assert end_useless() == 1
     replenish(job)
 

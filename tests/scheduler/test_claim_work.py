@@ -15,7 +15,7 @@ from nodes.models import Node
 from opengrid import messages
 from scheduler import queries
 from scheduler.models import Attempt, Job, Task
-from scheduler.services import capacity, work
+from scheduler.services import capacity, claims
 from tests.scheduler import world
 
 
@@ -30,7 +30,7 @@ def test_an_assignment_says_all_that_the_agent_needs(alice, shed):
     assert (given.limits.wall_seconds, given.limits.memory_mib, given.limits.disk_mib) == (7, 300, 5)
     assert given.limits.output_bytes == 5 * 1024 * 1024
     assert (given.token, task.claims, task.open_executions, task.bought_left) == (1, 1, 0, 0)
-    assert row.deadline_at - row.claimed_at == timedelta(seconds=7 + work.TRANSFER_GRACE_SECONDS)
+    assert row.deadline_at - row.claimed_at == timedelta(seconds=7 + claims.TRANSFER_GRACE_SECONDS)
     assert (row.state, row.purpose, row.price_micro, row.lot_milli) == ("RUNNING", "BOUGHT", world.PRICE_MICRO, 1000)
     job.refresh_from_db()
     assert job.state == "RUNNING"
@@ -128,7 +128,7 @@ def test_a_node_that_does_not_work_is_refused_with_its_state(alice, shed, state)
     world.start(alice)
     Node.objects.filter(pk=shed.node.pk).update(state=state, state_reason="drained_by_owner")
 
-    with pytest.raises(work.NotWorking, match=state):
+    with pytest.raises(claims.NotWorking, match=state):
         shed.claim()
 
     assert not Attempt.objects.exists()

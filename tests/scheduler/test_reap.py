@@ -8,7 +8,7 @@ from django.db.models import Q
 from common.clock import database_now
 from nodes.models import Node
 from scheduler.models import Attempt, Task
-from scheduler.services import work
+from scheduler.services import endings
 from tests.scheduler import world
 
 
@@ -23,7 +23,7 @@ def given(job, shed):
 
 
 def reap():
-    return work.reap(now=database_now())
+    return endings.reap(now=database_now())
 
 
 def test_nothing_is_taken_from_a_node_that_beats_in_time(given):
@@ -91,7 +91,7 @@ def test_a_beat_that_came_after_it_was_found_keeps_the_attempt(shed, given):
     shed.go_dark()
     shed.beat(given)
 
-    taken = work._take_back(given.attempt_id, given.task_id, silent, "LOST", "node_dark", database_now())
+    taken = endings._take_back(given.attempt_id, given.task_id, silent, "LOST", "node_dark", database_now())
 
     assert taken == 0
     assert world.attempt(given).state == "RUNNING"
@@ -102,14 +102,14 @@ def test_one_that_cannot_be_taken_back_does_not_keep_the_others(alice, shed, mon
     given = shed.claim(3)
     for assignment in given:
         world.expire(assignment)
-    real = work._take_back
+    real = endings._take_back
 
     def fails_once(attempt_id, *rest):
         if attempt_id == given[0].attempt_id:
             raise RuntimeError("broken row")
         return real(attempt_id, *rest)
 
-    monkeypatch.setattr(work, "_take_back", fails_once)
+    monkeypatch.setattr(endings, "_take_back", fails_once)
 
     assert reap() == 2
     assert Attempt.objects.filter(state="RUNNING").count() == 1

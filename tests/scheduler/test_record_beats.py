@@ -4,7 +4,7 @@ import pytest
 
 from opengrid import messages
 from scheduler.models import Attempt
-from scheduler.services import work
+from scheduler.services import endings, results
 from tests.scheduler import world
 
 
@@ -21,7 +21,7 @@ def beat(machine, assignment, **changes):
         "progress_permille": 400,
         "log_tail": "half done",
     }
-    return work.record_beats(node=machine.node, beats=[messages.AttemptBeat(**(fields | changes))])
+    return results.record_beats(node=machine.node, beats=[messages.AttemptBeat(**(fields | changes))])
 
 
 def test_a_beat_notes_progress_and_keeps_the_attempt_alive(shed, given):
@@ -31,7 +31,7 @@ def test_a_beat_notes_progress_and_keeps_the_attempt_alive(shed, given):
 
     row = world.attempt(given)
     assert (row.progress_permille, row.reported_log_tail) == (400, "half done")
-    assert work.reap(now=row.beat_at) == 0
+    assert endings.reap(now=row.beat_at) == 0
 
 
 def test_a_stale_token_is_told_to_stop_and_changes_nothing(shed, given):
@@ -55,13 +55,13 @@ def test_an_attempt_that_has_ended_is_told_to_stop(shed, given):
 def test_ids_that_never_were_are_told_to_stop(shed, given):
     beats = [messages.AttemptBeat(attempt_id=2**53, token=2**53)]
 
-    assert work.record_beats(node=shed.node, beats=beats) == [2**53]
+    assert results.record_beats(node=shed.node, beats=beats) == [2**53]
 
 
 def test_the_same_attempt_twice_in_one_beat_is_no_trouble(shed, given):
     beats = [messages.AttemptBeat(attempt_id=given.attempt_id, token=given.token, progress_permille=9)] * 2
 
-    assert work.record_beats(node=shed.node, beats=beats) == []
+    assert results.record_beats(node=shed.node, beats=beats) == []
     assert world.attempt(given).progress_permille == 9
 
 
@@ -71,4 +71,4 @@ def test_four_attempts_cost_as_many_statements_as_one(alice, shed, django_assert
     beats = [messages.AttemptBeat(attempt_id=a.attempt_id, token=a.token) for a in shed.claim(many)]
 
     with django_assert_num_queries(3):  # one, between savepoint and release
-        assert work.record_beats(node=shed.node, beats=beats) == []
+        assert results.record_beats(node=shed.node, beats=beats) == []

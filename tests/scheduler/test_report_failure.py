@@ -4,7 +4,7 @@ import pytest
 
 from opengrid.messages import ExitReason
 from scheduler.models import Attempt, Task
-from scheduler.services import work
+from scheduler.services import endings, results
 from tests.scheduler import world
 
 
@@ -93,7 +93,7 @@ def test_one_broken_machine_does_not_use_up_the_claims_of_a_task(job, shed, barn
 def test_ok_is_not_the_reason_of_a_failure(job, shed):
     (given,) = shed.claim()
 
-    with pytest.raises(work.NotAFailure):
+    with pytest.raises(endings.NotAFailure):
         shed.fail(given, ExitReason.OK)
 
     assert world.attempt(given).state == "RUNNING"
@@ -107,7 +107,7 @@ def test_a_failure_of_an_attempt_that_has_ended_is_stale(job, shed, state):
     else:
         Attempt.objects.filter(pk=given.attempt_id).update(state=state)
 
-    with pytest.raises(work.StaleToken):
+    with pytest.raises(results.StaleToken):
         shed.fail(given)
 
     assert world.attempt(given).state == state
@@ -117,7 +117,7 @@ def test_a_stale_token_and_a_strangers_attempt_are_refused(job, shed, barn):
     (given,) = shed.claim()
 
     for machine, assignment in ((shed, given.model_copy(update={"token": 9})), (barn, given)):
-        with pytest.raises(work.StaleToken):
+        with pytest.raises(results.StaleToken):
             machine.fail(assignment)
 
     assert world.attempt(given).state == "RUNNING"

@@ -4,7 +4,7 @@ import pytest
 
 from opengrid import digests, messages
 from scheduler.models import Attempt
-from scheduler.services import verdicts, work
+from scheduler.services import results, verdicts
 from tests.nodes import agents
 from tests.scheduler import world
 
@@ -67,7 +67,7 @@ def test_a_clock_that_was_set_back_meters_nothing_rather_than_crash(shed, given,
     ],
 )
 def test_a_receipt_that_does_not_fit_is_refused(shed, given, outputs, changes):
-    with pytest.raises(work.WrongReceipt):
+    with pytest.raises(results.WrongReceipt):
         shed.report(given, shed.signed(shed.receipt(given, outputs, **changes)))
 
     assert nothing_taken(given)
@@ -84,19 +84,19 @@ def test_a_receipt_that_does_not_fit_is_refused(shed, given, outputs, changes):
     ],
 )
 def test_the_receipt_lists_exactly_what_was_uploaded(shed, given, outputs, change):
-    with pytest.raises(work.WrongReceipt):
+    with pytest.raises(results.WrongReceipt):
         shed.report(given, shed.signed(shed.receipt(given, change(outputs))))
 
     assert nothing_taken(given)
 
 
 def test_a_receipt_without_any_upload_is_no_result(shed, given):
-    with pytest.raises(work.WrongReceipt):
+    with pytest.raises(results.WrongReceipt):
         shed.report(given, shed.signed(shed.receipt(given, ())))
 
 
 def test_another_keys_signature_is_refused(shed, given, outputs):
-    with pytest.raises(work.WrongReceipt, match="signature"):
+    with pytest.raises(results.WrongReceipt, match="signature"):
         shed.report(given, shed.signed(shed.receipt(given, outputs), private=agents.a_key()))
 
     assert nothing_taken(given)
@@ -105,7 +105,7 @@ def test_another_keys_signature_is_refused(shed, given, outputs):
 def test_a_signature_over_another_receipt_is_refused(shed, given, outputs):
     other = shed.signed(shed.receipt(given, outputs, finished_at="2026-11-21T13:00:00.000000Z"))
 
-    with pytest.raises(work.WrongReceipt, match="signature"):
+    with pytest.raises(results.WrongReceipt, match="signature"):
         shed.report(given, messages.ResultRequest(receipt=shed.receipt(given, outputs), signature=other.signature))
 
     assert nothing_taken(given)
@@ -114,14 +114,14 @@ def test_a_signature_over_another_receipt_is_refused(shed, given, outputs):
 def test_another_nodes_key_reports_nothing_here(shed, barn, given, outputs):
     receipt = barn.receipt(given, outputs)
 
-    with pytest.raises(work.StaleToken):
+    with pytest.raises(results.StaleToken):
         barn.report(given, barn.signed(receipt))
 
     assert nothing_taken(given)
 
 
 def test_another_token_is_stale(shed, given, outputs):
-    with pytest.raises(work.StaleToken):
+    with pytest.raises(results.StaleToken):
         shed.report(given, shed.signed(shed.receipt(given, outputs, token=given.token + 1)))
 
     assert nothing_taken(given)
@@ -130,7 +130,7 @@ def test_another_token_is_stale(shed, given, outputs):
 def test_after_the_deadline_a_result_is_stale_even_before_it_is_reaped(shed, given, outputs):
     world.expire(given)
 
-    with pytest.raises(work.StaleToken):
+    with pytest.raises(results.StaleToken):
         shed.report(given, shed.signed(shed.receipt(given, outputs)))
 
     assert nothing_taken(given)
@@ -140,7 +140,7 @@ def test_after_the_deadline_a_result_is_stale_even_before_it_is_reaped(shed, giv
 def test_a_result_after_the_attempt_was_taken_away_is_stale(shed, given, outputs, state):
     Attempt.objects.filter(pk=given.attempt_id).update(state=state)
 
-    with pytest.raises(work.StaleToken):
+    with pytest.raises(results.StaleToken):
         shed.report(given, shed.signed(shed.receipt(given, outputs)))
 
     assert world.attempt(given).metered_ms is None
@@ -171,7 +171,7 @@ def test_a_replay_after_it_was_paid_pays_nothing_again(shed, given, outputs, bal
 def test_a_second_receipt_of_other_contents_is_stale(shed, given, outputs):
     shed.report(given, shed.signed(shed.receipt(given, outputs)))
 
-    with pytest.raises(work.StaleToken):
+    with pytest.raises(results.StaleToken):
         shed.report(given, shed.signed(shed.receipt(given, outputs, runtime_digest=digests.of_bytes(b"other"))))
 
 

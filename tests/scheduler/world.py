@@ -25,7 +25,7 @@ from opengrid import digests, keys, messages, npy
 from registry import services as registry
 from reputation.models import Evidence
 from scheduler.models import Attempt, Task
-from scheduler.services import jobs, verdicts, work
+from scheduler.services import claims, endings, jobs, results, verdicts
 from tests.nodes import agents
 
 PRICE_MICRO = 3_600_000
@@ -127,7 +127,7 @@ class Machine:
         return machine
 
     def claim(self, most=1):
-        return work.claim_work(node=self.node, max_tasks=most, now=database_now())
+        return claims.claim_work(node=self.node, max_tasks=most, now=database_now())
 
     def beat(self, *attempts):
         """A heartbeat that lists these assignments; returns the ids it should stop."""
@@ -136,15 +136,15 @@ class Machine:
             node=self.node, request=messages.HeartbeatRequest(slots_free=1, load_permille=0), now=now
         )
         beats = [messages.AttemptBeat(attempt_id=a.attempt_id, token=a.token, progress_permille=500) for a in attempts]
-        return work.record_beats(node=self.node, beats=beats)
+        return results.record_beats(node=self.node, beats=beats)
 
     def upload(self, assignment, files):
         """Store output files (name -> bytes) and note them; returns their references."""
         references = []
         for name, data in files.items():
-            attempt = work.attempt_of(node=self.node, attempt_id=assignment.attempt_id, token=assignment.token)
+            attempt = results.attempt_of(node=self.node, attempt_id=assignment.attempt_id, token=assignment.token)
             blob = registry.store_blob(chunks=[data], limit_bytes=len(data))
-            work.record_output(attempt=attempt, name=name, blob=blob)
+            results.record_output(attempt=attempt, name=name, blob=blob)
             references.append(messages.BlobRef(name=name, digest=blob.digest, size_bytes=blob.size_bytes))
         return tuple(references)
 
@@ -168,7 +168,9 @@ class Machine:
         return messages.ResultRequest(receipt=receipt, signature=signature)
 
     def report(self, assignment, request):
-        return work.report_result(node=self.node, attempt_id=assignment.attempt_id, request=request, now=database_now())
+        return results.report_result(
+            node=self.node, attempt_id=assignment.attempt_id, request=request, now=database_now()
+        )
 
     def deliver(self, assignment, answer=b"42", *, ms=1000, name="answer.txt"):
         """Upload one output and report the result, `ms` after the claim."""
@@ -178,7 +180,7 @@ class Machine:
 
     def fail(self, assignment, reason=messages.ExitReason.NONZERO_EXIT, detail=""):
         request = messages.FailureRequest(token=assignment.token, exit_reason=reason, detail=detail)
-        return work.report_failure(
+        return endings.report_failure(
             node=self.node, attempt_id=assignment.attempt_id, request=request, now=database_now()
         )
 
