@@ -1,8 +1,7 @@
 """A real web process on the test database, and a real Chromium that looks at it.
 
-Playwright keeps an event loop running in its thread, where Django refuses the database. So the tests of
-this folder run in the browser's thread, their fixtures in the main one, and what a test does to the
-database while a page is open it does `elsewhere`.
+Tests run in the browser's thread (tests.browsing), their fixtures in the main one, and what a test does to
+the database while a page is open it does `elsewhere`.
 """
 
 import os
@@ -16,14 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection, connections
-from playwright.sync_api import sync_playwright
 
+from tests import browsing
+from tests.browsing import call_in_browser_thread as pytest_pyfunc_call
 from tests.dashboard.conftest import client_of, grid, now
 
-__all__ = ["client_of", "grid", "now"]
+__all__ = ["client_of", "grid", "now", "pytest_pyfunc_call"]
 
 START_SECONDS = 60
-CHROMIUM = "/usr/bin/chromium"
 
 
 def _free_port():
@@ -79,29 +78,6 @@ def store(settings, web):
     settings.BLOB_DIR = web.blobs
 
 
-_browser_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="browser")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem):
-    """Run the tests of this folder in the browser's thread."""
-    names = pyfuncitem._fixtureinfo.argnames
-    arguments = {name: pyfuncitem.funcargs[name] for name in names}
-    _browser_thread.submit(pyfuncitem.obj, **arguments).result()
-    return True
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    playwright = _browser_thread.submit(lambda: sync_playwright().start()).result(timeout=60)
-    browser = _browser_thread.submit(
-        playwright.chromium.launch, executable_path=CHROMIUM, args=["--no-sandbox"]
-    ).result(timeout=60)
-    yield browser
-    _browser_thread.submit(browser.close).result(timeout=60)
-    _browser_thread.submit(playwright.stop).result(timeout=60)
-
-
 @pytest.fixture
 def elsewhere():
     """Runs a deed in a thread that may use the database."""
@@ -114,31 +90,6 @@ def elsewhere():
         run(connections.close_all)
 
 
-class Visit:
-    """A person's browser window. `complaints` are console errors, CSP violations and failed requests."""
-
-    def __init__(self, page, address):
-        self.page, self.address, self.complaints = page, address, []
-        page.on("console", self._heard)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("response", self._answered)
-
-    def _heard(self, message):
-        if message.type in ("error", "warning"):
-            self.complaints.append(message.text)
-
-    def _answered(self, answer):
-        if answer.status >= 400:
-            self.complaints.append(f"{answer.status} {answer.url}")
-
-    def goto(self, path):
-        self.page.goto(f"{self.address}{path}")
-        return self.page
-
-    def is_live(self):
-        self.page.wait_for_selector("html[data-link=live]", timeout=15_000)
-
-
 @pytest.fixture
 def visit(transactional_db, chromium, web, client_of, elsewhere):
     """Opens a window in which a member is signed in."""
@@ -149,8 +100,8 @@ def visit(transactional_db, chromium, web, client_of, elsewhere):
         context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=theme, **options)
         context.add_cookies([{"name": "sessionid", "value": cookie, "url": web.address}])
         contexts.append(context)
-        return Visit(context.new_page(), web.address)
+        return browsing.Visit(context.new_page(), web.address)
 
     yield open_window
     for context in contexts:
-        _browser_thread.submit(context.close).result(timeout=60)
+        browsing.in_its_thread(context.close)
