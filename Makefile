@@ -1,7 +1,7 @@
 # The few commands of this repository; `make help` lists them. ./bootstrap prepares the machine first.
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help up demo test fast lint
+.PHONY: help up demo test fast lint bench
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
@@ -28,3 +28,7 @@ lint: ## check style, types and the direction of imports
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
+
+bench: ## measure the figures of docs/benchmarks.md in about eight minutes; JSON=path writes them, QUICK=1 only tries
+	@./bootstrap test
+	@$(PY) -m benchmarks $(if $(JSON),--json $(JSON)) $(if $(filter-out 0,$(QUICK)),--quick)

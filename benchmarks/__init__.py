@@ -1,0 +1,1 @@
+"""The figures: what the platform does per second, beside what the same machine could do at best."""
