@@ -79,6 +79,8 @@ class Membership(models.Model):
                 name="membership_known_roles",
             ),
         ]
+        # the console's list of members, newest first
+        indexes = [models.Index(fields=["cooperative", "-id"], name="membership_newest")]
 
     def __str__(self) -> str:
         return f"{self.user} in {self.cooperative}"
@@ -115,6 +117,8 @@ class Invitation(models.Model):
                 name="invitation_accepted_or_revoked",
             ),
         ]
+        # the console's list of invitations, newest first
+        indexes = [models.Index(fields=["cooperative", "-id"], name="invitation_newest")]
 
     def __str__(self) -> str:
         return f"invitation {self.pk} to {self.cooperative}"
@@ -238,6 +242,60 @@ class CreditIssue(models.Model):
                 name="creditissue_decision_is_whole",
             ),
         ]
+        indexes = [
+            # the console's list of issues, newest first
+            models.Index(fields=["cooperative", "-id"], name="creditissue_newest"),
+            # what waits for a second steward
+            models.Index(fields=["cooperative", "id"], condition=Q(state="PROPOSED"), name="creditissue_waiting"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.amount_micro} micro-credits to {self.to_address}"
+
+
+class StewardAct(models.Model):
+    """What a steward did for the cooperative, written in the transaction that did it. Append-only."""
+
+    class Act(models.TextChoices):
+        """The acts that leave a row."""
+
+        QUARANTINE_NODE = "QUARANTINE_NODE"
+        RELEASE_NODE = "RELEASE_NODE"
+        NAME_VALIDATOR = "NAME_VALIDATOR"
+        END_VALIDATOR = "END_VALIDATOR"
+        INVITE = "INVITE"
+        REVOKE_INVITATION = "REVOKE_INVITATION"
+        SET_ROLES = "SET_ROLES"
+        END_MEMBERSHIP = "END_MEMBERSHIP"
+        PROPOSE_POLICY = "PROPOSE_POLICY"
+        ADOPT_POLICY = "ADOPT_POLICY"
+        PROPOSE_CREDIT = "PROPOSE_CREDIT"
+        ISSUE_CREDIT = "ISSUE_CREDIT"
+        REFUSE_CREDIT = "REFUSE_CREDIT"
+        WITHDRAW_VERSION = "WITHDRAW_VERSION"
+
+    cooperative = models.ForeignKey(Cooperative, on_delete=models.PROTECT, related_name="steward_acts", db_index=False)
+    by = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="+")
+    act = models.CharField(max_length=30, choices=Act)
+    subject_kind = models.CharField(max_length=30)
+    """The model of what it was done to, such as "node"."""
+    subject_id = models.BigIntegerField()
+    subject = models.CharField(max_length=200)
+    """What it was called at the time."""
+    reason = models.CharField(max_length=500, blank=True)
+    before = models.JSONField(default=dict)
+    after = models.JSONField(default=dict)
+    request_id = models.CharField(max_length=64, blank=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=~Q(before=F("after")), name="stewardact_changes_something")]
+        indexes = [
+            # the acts in a cooperative, newest first; of one kind; about one thing
+            models.Index(fields=["cooperative", "-id"], name="stewardact_newest"),
+            models.Index(fields=["cooperative", "act", "-id"], name="stewardact_by_act"),
+            models.Index(fields=["subject_kind", "subject_id", "-id"], name="stewardact_by_subject"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.act} {self.subject}"

@@ -71,8 +71,14 @@ class Node(models.Model):
                 condition=Q(limit_lots__isnull=True) | Q(limit_lots__gt=0), name="node_limit_leaves_a_lot"
             ),
         ]
-        # a cooperative's fleet, by name
-        indexes = [models.Index(fields=["cooperative", "name", "id"], name="node_by_cooperative")]
+        indexes = [
+            # a cooperative's fleet, by name
+            models.Index(fields=["cooperative", "name", "id"], name="node_by_cooperative"),
+            # the console's list of nodes, newest first
+            models.Index(fields=["cooperative", "-id"], name="node_newest"),
+            # what waits for a steward: the quarantined nodes
+            models.Index(fields=["cooperative", "id"], condition=Q(state="QUARANTINED"), name="node_quarantined"),
+        ]
 
     def __str__(self) -> str:
         return self.name

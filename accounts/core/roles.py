@@ -16,6 +16,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "market.view": frozenset(ALL),
     "market.trade": frozenset({MEMBER, OPERATOR, STEWARD}),
     "models.publish": frozenset({MEMBER, OPERATOR, STEWARD}),
+    "models.withdraw": frozenset({STEWARD}),
     "nodes.view": frozenset(ALL),
     "nodes.add": frozenset({OPERATOR, STEWARD}),
     "nodes.quarantine": frozenset({STEWARD}),
@@ -25,6 +26,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "policy.propose": frozenset({STEWARD}),
     "policy.adopt": frozenset({STEWARD}),
     "credit.issue": frozenset({STEWARD}),
+    "console.view": frozenset({STEWARD}),
     "ledger.view_own": frozenset(ALL),
     "ledger.view_all": frozenset({STEWARD, AUDITOR}),
 }

@@ -1,5 +1,6 @@
 """What people and cooperatives can do. Every function is one act and one transaction."""
 
+from accounts.services.acts import ReasonNeeded, checked_reason, record_act
 from accounts.services.api_tokens import (
     TokenRefused,
     find_api_token,
@@ -70,6 +71,7 @@ __all__ = [
     "NothingChanges",
     "PolicyRefused",
     "PolicySuperseded",
+    "ReasonNeeded",
     "SecondStewardNeeded",
     "SetupLinkExpired",
     "SlugTaken",
@@ -80,6 +82,7 @@ __all__ = [
     "adopt_policy",
     "approve_credit_issue",
     "check_usable",
+    "checked_reason",
     "create_person",
     "find_api_token",
     "first_steward_link",
@@ -89,6 +92,7 @@ __all__ = [
     "leave",
     "propose_credit_issue",
     "propose_policy",
+    "record_act",
     "refuse_credit_issue",
     "require",
     "revoke_api_token",

@@ -13,9 +13,10 @@ from accounts.models import (
     Membership,
     PolicyAdoption,
     PolicyVersion,
+    StewardAct,
     User,
 )
-from accounts.services import permissions
+from accounts.services import acts, permissions
 from common import live
 from common.errors import Conflict, Invalid
 
@@ -90,20 +91,30 @@ def known_roles(wanted: Iterable[str]) -> list[str]:
 
 
 @transaction.atomic
-def set_roles(*, by: Membership, membership: Membership, roles: Iterable[str]) -> Membership:
+def set_roles(*, by: Membership, membership: Membership, roles: Iterable[str], reason: str = "") -> Membership:
     """Give a member exactly these roles. Raises: NotAllowed, NotFound, UnknownRole, LastSteward."""
     wanted = known_roles(roles)
     by = permissions.acting(by, "members.roles")
     membership = _fellow(by, membership)
     _keep_a_steward(membership, wanted)
-    membership.roles = wanted
+    before, membership.roles = membership.roles, wanted
+    if before == wanted:
+        return membership
     membership.save(update_fields=["roles"])
+    acts.record_act(
+        by=by,
+        act=StewardAct.Act.SET_ROLES,
+        subject=membership,
+        before={"roles": before},
+        after={"roles": wanted},
+        reason=reason,
+    )
     live.publish(f"home.{membership.pk}")
     return membership
 
 
 @transaction.atomic
-def leave(*, membership: Membership, now: datetime, by: Membership | None = None) -> Membership:
+def leave(*, membership: Membership, now: datetime, by: Membership | None = None, reason: str = "") -> Membership:
     """End a membership and revoke its API tokens; the wallet stays as it is. A steward may do it for another.
 
     Raises: NotFound, NotAllowed, LastSteward.
@@ -115,6 +126,15 @@ def leave(*, membership: Membership, now: datetime, by: Membership | None = None
     membership.left_at = now
     membership.save(update_fields=["left_at"])
     ApiToken.objects.filter(membership=membership, revoked_at__isnull=True).update(revoked_at=now)
+    if not own:
+        acts.record_act(
+            by=actor,
+            act=StewardAct.Act.END_MEMBERSHIP,
+            subject=membership,
+            before={"roles": membership.roles, "left_at": None},
+            after={"roles": [], "left_at": now.isoformat()},
+            reason=reason,
+        )
     return membership
 
 

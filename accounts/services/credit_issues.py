@@ -11,8 +11,8 @@ from django.db.models import Sum
 
 from accounts import queries
 from accounts.core import policy
-from accounts.models import CreditIssue, Membership
-from accounts.services import permissions
+from accounts.models import CreditIssue, Membership, StewardAct
+from accounts.services import acts, permissions
 from common import live, money
 from common.errors import Conflict, Invalid
 from ledger import queries as ledger_queries
@@ -73,6 +73,14 @@ def propose_credit_issue(
         proposed_by=by,
         proposed_at=now,
     )
+    acts.record_act(
+        by=by,
+        act=StewardAct.Act.PROPOSE_CREDIT,
+        subject=issue,
+        before={},
+        after={"to_address": to_address, "amount_micro": amount_micro, "state": issue.state},
+        reason=reason,
+    )
     return issue if issue.needs_second_steward else _decide(issue, by, CreditIssue.State.ISSUED, now)
 
 
@@ -92,10 +100,10 @@ def approve_credit_issue(*, by: Membership, issue: CreditIssue, now: datetime) -
 
 
 @transaction.atomic
-def refuse_credit_issue(*, by: Membership, issue: CreditIssue, now: datetime) -> CreditIssue:
+def refuse_credit_issue(*, by: Membership, issue: CreditIssue, now: datetime, reason: str = "") -> CreditIssue:
     """Turn a wish down, or withdraw one's own. Raises: NotAllowed, NotFound, AlreadyDecided."""
     by = permissions.acting(by, "credit.issue")
-    return _decide(_pending(by, issue), by, CreditIssue.State.REFUSED, now)
+    return _decide(_pending(by, issue), by, CreditIssue.State.REFUSED, now, reason)
 
 
 def _pending(by: Membership, issue: CreditIssue) -> CreditIssue:
@@ -105,7 +113,7 @@ def _pending(by: Membership, issue: CreditIssue) -> CreditIssue:
     return found
 
 
-def _decide(issue: CreditIssue, by: Membership, state: str, now: datetime) -> CreditIssue:
+def _decide(issue: CreditIssue, by: Membership, state: str, now: datetime, reason: str = "") -> CreditIssue:
     """Only the transaction that moves the row out of PROPOSED moves the credit."""
     decided = CreditIssue.objects.filter(pk=issue.pk, state=CreditIssue.State.PROPOSED).update(
         state=state, decided_by=by, decided_at=now
@@ -113,6 +121,15 @@ def _decide(issue: CreditIssue, by: Membership, state: str, now: datetime) -> Cr
     issue.refresh_from_db()
     if not decided:
         raise AlreadyDecided(f"it is {issue.state} already")
+    issued = state == CreditIssue.State.ISSUED
+    acts.record_act(
+        by=by,
+        act=StewardAct.Act.ISSUE_CREDIT if issued else StewardAct.Act.REFUSE_CREDIT,
+        subject=issue,
+        before={"state": CreditIssue.State.PROPOSED},
+        after={"state": state},
+        reason=reason or issue.reason if issued else reason,
+    )
     if state == CreditIssue.State.ISSUED:
         source = queries.funds(issue.cooperative_id)["issuance"]
         ledger.transfer(

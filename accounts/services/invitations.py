@@ -9,8 +9,8 @@ from django.db import IntegrityError, transaction
 from accounts import queries
 from accounts.core import roles as role_table
 from accounts.core import tokens
-from accounts.models import Invitation, Membership, User
-from accounts.services import cooperatives, people, permissions
+from accounts.models import Invitation, Membership, StewardAct, User
+from accounts.services import acts, cooperatives, people, permissions
 from common import live
 from common.errors import Conflict, Forbidden
 
@@ -70,6 +70,13 @@ def invite(*, by: Membership, roles: Iterable[str], email: str = "", now: dateti
         created_at=now,
         expires_at=now + timedelta(days=VALID_DAYS),
     )
+    acts.record_act(
+        by=by,
+        act=StewardAct.Act.INVITE,
+        subject=invitation,
+        before={},
+        after={"roles": wanted, "email": invitation.email},
+    )
     return invitation, token
 
 
@@ -113,6 +120,13 @@ def revoke_invitation(*, by: Membership, invitation: Invitation, now: datetime) 
         raise InvitationUsed("somebody has accepted it; end that membership instead")
     if not revoked:
         raise InvitationRevoked("it has been taken back before")
+    acts.record_act(
+        by=by,
+        act=StewardAct.Act.REVOKE_INVITATION,
+        subject=invitation,
+        before={"roles": invitation.roles, "email": invitation.email, "revoked_at": None},
+        after={"revoked_at": now.isoformat()},
+    )
     return invitation
 
 

@@ -8,8 +8,8 @@ from django.db import transaction
 
 from accounts import queries
 from accounts.core import policy
-from accounts.models import Membership, PolicyAdoption, PolicyVersion
-from accounts.services import permissions
+from accounts.models import Membership, PolicyAdoption, PolicyVersion, StewardAct
+from accounts.services import acts, permissions
 from common.errors import Conflict, Invalid, NotFound
 
 
@@ -49,10 +49,11 @@ def propose_policy(*, by: Membership, rules: policy.Rules, reason: str) -> Polic
     if not 0 < len(reason) <= 500:
         raise PolicyRefused("a reason of 1 to 500 characters is needed", extra={"field": "reason"})
     in_force, current = queries.current_policy(by.cooperative_id)
-    if not policy.diff(current, checked):
+    changes = policy.diff(current, checked)
+    if not changes:
         raise NothingChanges(f"every rule is as in version {in_force}; change at least one")
     newest = queries.policy_history(by.cooperative_id).values_list("number", flat=True)[:1]
-    return PolicyVersion.objects.create(
+    version = PolicyVersion.objects.create(
         cooperative=by.cooperative,
         number=newest[0] + 1,
         replaces=in_force,
@@ -60,6 +61,15 @@ def propose_policy(*, by: Membership, rules: policy.Rules, reason: str) -> Polic
         reason=reason,
         proposed_by=by,
     )
+    acts.record_act(
+        by=by,
+        act=StewardAct.Act.PROPOSE_POLICY,
+        subject=version,
+        before={change.rule: change.before for change in changes},
+        after={change.rule: change.after for change in changes},
+        reason=reason,
+    )
+    return version
 
 
 @transaction.atomic
@@ -81,7 +91,7 @@ def adopt_policy(*, by: Membership, version: PolicyVersion) -> PolicyAdoption:
             "force now. Propose it anew",
         )
     permissions.check_second(by, version.proposed_by)
-    return PolicyAdoption.objects.create(
+    adoption = PolicyAdoption.objects.create(
         version=version,
         cooperative=by.cooperative,
         number=version.number,
@@ -89,6 +99,15 @@ def adopt_policy(*, by: Membership, version: PolicyVersion) -> PolicyAdoption:
         proposed_by=version.proposed_by,
         adopted_by=by,
     )
+    acts.record_act(
+        by=by,
+        act=StewardAct.Act.ADOPT_POLICY,
+        subject=version,
+        before={"in_force": in_force},
+        after={"in_force": version.number},
+        reason=version.reason,
+    )
+    return adoption
 
 
 def _checked(rules: policy.Rules) -> policy.Rules:

@@ -6,7 +6,8 @@ from django.db import transaction
 from django.db.models import Value
 from django.db.models.functions import Greatest
 
-from accounts.models import Membership
+from accounts import services as accounts
+from accounts.models import Membership, StewardAct
 from common import live
 from common.errors import Conflict, Invalid
 from nodes.core import reasons, states
@@ -108,7 +109,11 @@ def quarantine(*, node: Node, reason: str, by: Membership | None = None, now: da
     if node.state == states.QUARANTINED:
         return node
     node.validated_in_a_row = 0
-    return _move(node, states.QUARANTINED, reason=reason, now=now, by=by, detail=detail)
+    before = node.state
+    node = _move(node, states.QUARANTINED, reason=reason, now=now, by=by, detail=detail)
+    if by is not None:
+        _record(by, StewardAct.Act.QUARANTINE_NODE, node, before, detail)
+    return node
 
 
 @transaction.atomic
@@ -122,7 +127,9 @@ def release_from_quarantine(*, node: Node, reason: str, by: Membership, now: dat
     if node.state != states.QUARANTINED:
         raise steps.StepRefused(f"the node is {node.state}; only a quarantined node is released")
     after = states.PROBATION if node.sellable_lots else states.JOINED
-    return _move(node, after, reason=reason, now=now, by=by, detail=detail)
+    node = _move(node, after, reason=reason, now=now, by=by, detail=detail)
+    _record(by, StewardAct.Act.RELEASE_NODE, node, states.QUARANTINED, detail)
+    return node
 
 
 @transaction.atomic
@@ -146,3 +153,9 @@ def _move(node: Node, to_state: str, *, reason: str, now: datetime, by: Membersh
     node.state_reason = reason
     node.save(update_fields=["state", "state_reason", "sellable_lots", "validated_in_a_row"])
     return node
+
+
+def _record(by: Membership, act: StewardAct.Act, node: Node, before: str, detail: str) -> None:
+    accounts.record_act(
+        by=by, act=act, subject=node, before={"state": before}, after={"state": node.state}, reason=detail
+    )

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from django.db import transaction
 
-from accounts.models import Membership
+from accounts import services as accounts
+from accounts.models import Membership, StewardAct
 from nodes.core import reasons, states
 from nodes.models import Node
 from nodes.services import capabilities, steps
@@ -24,7 +25,7 @@ def record_validations(*, results: Sequence[tuple[int, bool]], probation_validat
 
 
 @transaction.atomic
-def name_validator(*, by: Membership, node: Node, is_validator: bool, now: datetime) -> Node:
+def name_validator(*, by: Membership, node: Node, is_validator: bool, now: datetime, detail: str = "") -> Node:
     """A steward vouches for a node of the cooperative, or takes that back.
 
     Raises: NotFound, Forbidden, StepRefused for a node that is quarantined or retired.
@@ -35,15 +36,24 @@ def name_validator(*, by: Membership, node: Node, is_validator: bool, now: datet
         return node
     if is_validator and node.state in (states.QUARANTINED, states.RETIRED):
         raise steps.StepRefused(f"the node is {node.state}; a validator must be able to work")
+    before = {"is_validator": node.is_validator, "state": node.state}
     node.is_validator = is_validator
     reason = reasons.NAMED_VALIDATOR if is_validator else reasons.NO_LONGER_VALIDATOR
     working = capabilities.working_state(node)
     if node.state in states.WORKING and node.state != working:
-        steps.step(node=node, to_state=working, reason=reason, now=now, by=by)
+        steps.step(node=node, to_state=working, reason=reason, now=now, by=by, detail=detail)
         node.state_reason = reason
     else:
-        steps.note(node=node, reason=reason, now=now, by=by)
+        steps.note(node=node, reason=reason, now=now, by=by, detail=detail)
     node.save(update_fields=["is_validator", "state", "state_reason"])
+    accounts.record_act(
+        by=by,
+        act=StewardAct.Act.NAME_VALIDATOR if is_validator else StewardAct.Act.END_VALIDATOR,
+        subject=node,
+        before=before,
+        after={"is_validator": node.is_validator, "state": node.state},
+        reason=detail,
+    )
     return node
 
 

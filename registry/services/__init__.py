@@ -13,6 +13,7 @@ from registry.services.publishing import PublisherKeyUnknown as PublisherKeyUnkn
 from registry.services.publishing import VersionExists as VersionExists
 from registry.services.publishing import publish_version as publish_version
 from registry.services.publishing import withdraw_version as withdraw_version
+from registry.services.publishing import withdraw_version_for_cooperative as withdraw_version_for_cooperative
 from registry.services.storing import DigestMismatch as DigestMismatch
 from registry.services.storing import SizeMismatch as SizeMismatch
 from registry.services.storing import clean_drafts as clean_drafts

@@ -5,7 +5,7 @@ from datetime import datetime
 from django.db import transaction
 
 from accounts import services as accounts
-from accounts.models import Membership
+from accounts.models import Membership, StewardAct
 from common import locks
 from common.errors import Conflict, Forbidden, Invalid, NotFound
 from opengrid import digests, keys
@@ -85,17 +85,50 @@ def withdraw_version(*, by: Membership, version: ModelVersion, now: datetime) ->
 
     Raises: NotFound for another cooperative, NotYourModel.
     """
-    version = (
-        ModelVersion.objects.select_for_update(no_key=True, of=("self",)).select_related("model").get(pk=version.pk)
-    )
-    if version.model.cooperative_id != by.cooperative_id or by.left_at is not None:
-        raise NotFound(f"this cooperative has no model version {version.pk}")
+    version = _locked(by, version)
     if version.model.publisher_id != by.pk:
         raise NotYourModel("the version belongs to another publisher")
     if version.withdrawn_at is None:
-        version.withdrawn_at = now
-        version.save(update_fields=["withdrawn_at"])
+        _withdraw(version, now)
     return version
+
+
+@transaction.atomic
+def withdraw_version_for_cooperative(
+    *, by: Membership, version: ModelVersion, reason: str, now: datetime
+) -> ModelVersion:
+    """As `withdraw_version`, by a steward and for a reason that its publisher can read.
+
+    Raises: NotFound for another cooperative, accounts.NotAllowed, accounts.ReasonNeeded.
+    """
+    version = _locked(by, version)
+    accounts.require(by, "models.withdraw")
+    why = accounts.checked_reason(reason)
+    if version.withdrawn_at is None:
+        _withdraw(version, now)
+        accounts.record_act(
+            by=by,
+            act=StewardAct.Act.WITHDRAW_VERSION,
+            subject=version,
+            before={"withdrawn_at": None},
+            after={"withdrawn_at": now.isoformat()},
+            reason=why,
+        )
+    return version
+
+
+def _locked(by: Membership, version: ModelVersion) -> ModelVersion:
+    """The version's row, locked until the transaction ends. Raises: NotFound for another cooperative."""
+    rows = ModelVersion.objects.select_for_update(no_key=True, of=("self",)).select_related("model")
+    found = rows.get(pk=version.pk)
+    if found.model.cooperative_id != by.cooperative_id or by.left_at is not None:
+        raise NotFound(f"this cooperative has no model version {version.pk}")
+    return found
+
+
+def _withdraw(version: ModelVersion, now: datetime) -> None:
+    version.withdrawn_at = now
+    version.save(update_fields=["withdrawn_at"])
 
 
 def _verify(membership: Membership, text: str, signature: str) -> tuple[PublisherKey, manifests.Manifest]:
