@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from dashboard.views import docs, home, jobs, market, new_job, nodes, wallet
+from dashboard.views import docs, home, jobs, market, new_job, nodes, outputs, wallet
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -12,8 +12,13 @@ urlpatterns = [
     path("jobs/new/estimate/", new_job.estimate, name="job-estimate"),
     path("jobs/<int:job_id>/", jobs.job, name="job"),
     path("jobs/<int:job_id>/cancel/", jobs.cancel, name="cancel-job"),
-    path("jobs/<int:job_id>/outputs/<int:output_id>/", jobs.output, name="job-output"),
+    path("jobs/<int:job_id>/tasks/<int:index>/", jobs.task, name="job-task"),
+    path("jobs/<int:job_id>/outputs.zip", outputs.archive, name="job-archive"),
+    path("jobs/<int:job_id>/outputs/<int:output_id>/", outputs.output, name="job-output"),
+    path("jobs/<int:job_id>/outputs/<int:output_id>/preview/", outputs.preview, name="job-preview"),
+    path("jobs/<int:job_id>/outputs/<int:output_id>/image/", outputs.image, name="job-image"),
     path("jobs/<int:job_id>/receipts/<int:attempt_id>/", jobs.receipt, name="job-receipt"),
+    path("jobs/<int:job_id>/receipts/<int:attempt_id>/verify/", jobs.verify, name="verify-receipt"),
     path("nodes/", nodes.nodes, name="nodes"),
     path("nodes/add/", nodes.add, name="add-node"),
     path("nodes/joining/<int:token_id>/", nodes.joining, name="joining"),

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
+from django.contrib.postgres.aggregates import StringAgg
+from django.db.models import Case, Count, Exists, F, OuterRef, Prefetch, Q, QuerySet, Sum, Value, When
 
 from accounts.core import roles
 from accounts.models import Membership
@@ -36,16 +37,6 @@ class Progress:
     def permille(self) -> int:
         """Share of tasks that ended."""
         return 1000 * self.ended // self.total if self.total else 0
-
-
-@dataclass(frozen=True)
-class TaskCell:
-    """One cell of a job's strip. `state` is ACCEPTED, FAILED, CANCELLED, CHECKING, RUNNING or WAITING."""
-
-    index: int
-    state: str
-    reason: str
-    attempts: int
 
 
 @dataclass(frozen=True)
@@ -99,27 +90,41 @@ def job_progress(job: Job) -> Progress:
     return Progress(total=job.tasks_total, running=running, **counts)
 
 
-def tasks_strip(job: Job) -> list[TaskCell]:
-    """One cell per task, by index; two queries."""
-    busy: dict[int, set[str]] = {}
-    for task_id, state in Attempt.objects.filter(
+def task_states(job: Job) -> str:
+    """One letter per task, by index: accepted (a), failed (f), cancelled (x), checking (c), running (r), waiting (w).
+
+    Two queries; one aggregated text, because ten thousand rows would take longer to read than to draw.
+    """
+    whole = Task.objects.filter(job=job).aggregate(
+        letters=StringAgg(
+            Case(
+                When(state=Task.State.ACCEPTED, then=Value("a")),
+                When(state=Task.State.FAILED, then=Value("f")),
+                When(state=Task.State.CANCELLED, then=Value("x")),
+                default=Value("w"),
+            ),
+            delimiter="",
+            order_by="index",
+        )
+    )
+    letters = list(whole["letters"] or "")
+    busy = Attempt.objects.filter(
         task__job=job, task__state=Task.State.OPEN, state__in=[Attempt.State.RUNNING, Attempt.State.SUBMITTED]
-    ).values_list("task_id", "state"):
-        busy.setdefault(task_id, set()).add(state)
-    return [
-        TaskCell(index, _cell_state(state, busy.get(pk, set())), reason, claims)
-        for pk, index, state, reason, claims in Task.objects.filter(job=job)
-        .order_by("index")
-        .values_list("pk", "index", "state", "reason", "claims")
-    ]
+    )
+    for index, state in busy.values_list("task__index", "state"):
+        is_running = state == Attempt.State.RUNNING
+        if index < len(letters) and (is_running or letters[index] == "w"):
+            letters[index] = "r" if is_running else "c"
+    return "".join(letters)
 
 
-def _cell_state(state: str, busy: set[str]) -> str:
-    if state != Task.State.OPEN:
-        return state
-    if Attempt.State.RUNNING in busy:
-        return "RUNNING"
-    return "CHECKING" if busy else "WAITING"
+def task_of(job: Job, index: int) -> Task:
+    """One task of the job with its attempts, latest first. Raises: errors.NotFound."""
+    attempts = Attempt.objects.select_related("node").order_by("-pk")
+    task = Task.objects.filter(job=job, index=index).prefetch_related(Prefetch("attempts", attempts)).first()
+    if task is None:
+        raise errors.NotFound(f"job {job.pk} has no task {index}")
+    return task
 
 
 def bill(job: Job) -> Bill:

@@ -1,26 +1,21 @@
-"""Which cells a job's strip has: one per task, or one per run of neighbouring tasks when there are many."""
+"""The strip of a job as one short text: a letter per task, or per run of neighbouring tasks when there are many."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from typing import Final
 
-MAX_CELLS = 240
-WORST_FIRST = ("FAILED", "RUNNING", "CHECKING", "WAITING", "CANCELLED", "ACCEPTED")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Tasks `first` to `last` (inclusive); `state` is the one that wants to be seen most."""
-
-    first: int
-    last: int
-    state: str
-    counts: Mapping[str, int]
-
-    @property
-    def is_one(self) -> bool:
-        """Whether the cell stands for a single task."""
-        return self.first == self.last
+MAX_CELLS: Final = 10_000
+LETTERS: Final[Mapping[str, str]] = {
+    "FAILED": "f",
+    "RUNNING": "r",
+    "CHECKING": "c",
+    "WAITING": "w",
+    "CANCELLED": "x",
+    "ACCEPTED": "a",
+}
+"""State -> its letter, the state that wants to be seen most first."""
+WORST_FIRST: Final = tuple(LETTERS)
 
 
 def tasks_per_cell(total: int) -> int:
@@ -28,16 +23,24 @@ def tasks_per_cell(total: int) -> int:
     return max(1, -(-total // MAX_CELLS))
 
 
-def cells(states: Sequence[tuple[int, str]]) -> list[Cell]:
-    """Cells for tasks given as (index, state), ordered by index."""
-    width = tasks_per_cell(len(states))
-    return [_cell(states[start : start + width]) for start in range(0, len(states), width)]
+def cells(letters: str) -> str:
+    """One letter per cell for tasks given as letters by index: the worst of those that share it."""
+    width = tasks_per_cell(len(letters))
+    if width == 1:
+        return letters
+    return "".join(_worst(letters[start : start + width]) for start in range(0, len(letters), width))
 
 
-def _cell(states: Sequence[tuple[int, str]]) -> Cell:
-    counts = Counter(state for _, state in states)
-    return Cell(first=states[0][0], last=states[-1][0], state=_worst(counts), counts=dict(counts))
+def runs(letters: str) -> str:
+    """Letters with how often each repeats, as the page's script reads them: "aaawr" is "3awr"."""
+    return "".join(f"{n if (n := len(list(same))) > 1 else ''}{letter}" for letter, same in groupby(letters))
 
 
-def _worst(states: Iterable[str]) -> str:
-    return min(states, key=WORST_FIRST.index)
+def counts(letters: str) -> dict[str, int]:
+    """State -> number of tasks in it, for the states that occur."""
+    found = Counter(letters)
+    return {state: found[letter] for state, letter in LETTERS.items() if found[letter]}
+
+
+def _worst(letters: Iterable[str]) -> str:
+    return min(letters, key="frcwxa".index)

@@ -57,6 +57,11 @@ def _outputs(viewer: Viewer, key: str) -> Mapping[str, Any]:
     return {"job": job, "outputs": outputs, "total": total}
 
 
+def _log(viewer: Viewer, key: str) -> Mapping[str, Any]:
+    job = _job(viewer, key)
+    return {"job": job, "tails": jobs.log_tails(job)}
+
+
 def _timeline(viewer: Viewer, key: str) -> Mapping[str, Any]:
     job = _job(viewer, key)
     return {"job": job, "steps": jobs.timeline(job)}
@@ -85,5 +90,6 @@ PANELS = (
     Panel("job-bill", _("Bill"), _bill, _of_job, app="scheduler"),
     Panel("job-attempts", _("Who ran what"), _attempts, _of_job, app="scheduler"),
     Panel("job-outputs", _("Results"), _outputs, _of_job, app="scheduler"),
+    Panel("job-log", _("Log"), _log, _of_job, app="scheduler"),
     Panel("job-timeline", _("Timeline"), _timeline, _of_job, app="scheduler"),
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Min, Q, QuerySet, Sum
@@ -11,7 +11,7 @@ from dashboard.core import strip
 from dashboard.queries.viewer import Viewer, found
 from marketplace.models import Lease, Order
 from nodes.models import Node
-from opengrid import digests, npy
+from opengrid import digests, keys, npy
 from registry import blobs
 from registry.models import ModelVersion
 from scheduler import queries as scheduler
@@ -27,8 +27,9 @@ FILTERS: Mapping[str, tuple[str, ...]] = {
 PAGE_ROWS = 25
 ATTEMPT_ROWS = 50
 EVENT_ROWS = 50
+LOG_ROWS = 5
 OUTPUT_ROWS = 12
-PREVIEW_VALUES = 40
+PREVIEW_VALUES = 12
 PREVIEW_BYTES = 1 << 20
 FORECAST_FROM_TASKS = 3
 
@@ -96,12 +97,14 @@ def _rows(jobs: Iterable[Job]) -> list[JobRow]:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where the tasks of a job stand, as counts and as the cells of a strip; node names where a cell is one task."""
+    """Where the tasks of a job stand, as counts and as the cells of its strip."""
 
     counts: Mapping[str, int]
     total: int
-    cells: list[tuple[strip.Cell, str]]
+    cells: str
+    """See `dashboard.core.strip.runs`."""
     seconds_left: int | None
+    done_at: datetime | None
 
     @property
     def ended(self) -> int:
@@ -118,26 +121,25 @@ class Progress:
         """How many tasks one cell stands for."""
         return strip.tasks_per_cell(self.total)
 
+    @property
+    def height(self) -> str:
+        """Room for the strip, known before it is drawn, so that nothing moves: small, medium or large."""
+        cells = self.total // self.tasks_per_cell
+        return "small" if cells <= 60 else "medium" if cells <= 240 else "large"
+
 
 def progress(viewer: Viewer, job: Job) -> Progress:
-    """Where each task of a job stands. At most four queries."""
-    states = [(task.index, task.state) for task in scheduler.tasks_strip(job)]
-    cells = strip.cells(states)
-    names = _node_names(job) if strip.tasks_per_cell(len(states)) == 1 else {}
-    counts: dict[str, int] = {}
-    for _, state in states:
-        counts[state] = counts.get(state, 0) + 1
+    """Where each task of a job stands. At most three queries."""
+    letters = scheduler.task_states(job)
+    counts = strip.counts(letters)
+    seconds = _seconds_left(viewer, job, counts)
     return Progress(
         counts=counts,
         total=job.tasks_total,
-        cells=[(cell, names.get(cell.first, "")) for cell in cells],
-        seconds_left=_seconds_left(viewer, job, counts),
+        cells=strip.runs(strip.cells(letters)),
+        seconds_left=seconds,
+        done_at=None if seconds is None else viewer.now + timedelta(seconds=seconds),
     )
-
-
-def _node_names(job: Job) -> dict[int, str]:
-    accepted = Task.objects.filter(job=job, state=Task.State.ACCEPTED)
-    return dict(accepted.values_list("index", "accepted_attempt__node__name"))
 
 
 def _seconds_left(viewer: Viewer, job: Job, counts: Mapping[str, int]) -> int | None:
@@ -212,6 +214,17 @@ def bill_lines(job: Job) -> list[BillLine]:
     ]
 
 
+def task(viewer: Viewer, job_id: int, index: int) -> Task:
+    """One task of a job that the viewer may see, with its attempts. Raises: errors.NotFound."""
+    return scheduler.task_of(scheduler.job_for(viewer.membership, job_id), index)
+
+
+def log_tails(job: Job) -> list[Attempt]:
+    """The attempts that printed something last, the newest first, at most LOG_ROWS."""
+    rows = scheduler.attempts_of(job).exclude(reported_log_tail="", detail="")
+    return list(rows[:LOG_ROWS])
+
+
 def attempts(job: Job) -> tuple[list[Attempt], int]:
     """The latest attempts of a job, newest first, and how many there are."""
     rows = scheduler.attempts_of(job)
@@ -256,16 +269,71 @@ def output_file(viewer: Viewer, job_id: int, output_id: int) -> AttemptOutput:
     return found(scheduler.accepted_outputs(job).filter(pk=output_id).first())
 
 
+def all_outputs(viewer: Viewer, job_id: int) -> list[tuple[int, str, str]]:
+    """Task index, name and digest of each file of the accepted results. Raises: errors.NotFound."""
+    job = scheduler.job_for(viewer.membership, job_id)
+    return list(scheduler.accepted_outputs(job).values_list("attempt__task__index", "name", "blob__digest"))
+
+
 def receipt(viewer: Viewer, job_id: int, attempt_id: int) -> dict[str, Any]:
     """A signed receipt as anyone can check it: document, digest, signature, key. Raises: errors.NotFound."""
     job = scheduler.job_for(viewer.membership, job_id)
     attempt = found(scheduler.attempts_of(job).filter(pk=attempt_id, receipt__isnull=False).first())
+    return _proof(attempt)
+
+
+def _proof(attempt: Attempt) -> dict[str, Any]:
     return {
         "receipt": attempt.receipt,
         "digest": digests.of_document(attempt.receipt),
         "signature": attempt.receipt_signature,
         "public_key": attempt.node.public_key,
     }
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What checking a receipt on the server has shown."""
+
+    attempt: Attempt
+    proof: Mapping[str, Any]
+    is_signed: bool
+    """The signature is that of the node's key over these very bytes."""
+    is_ours: bool
+    """It names this attempt, under the token that was handed out, and the input that was."""
+    files: tuple[tuple[str, str, bool], ...]
+    """Name, digest in the receipt, and whether the stored file is the one it names."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing speaks against it."""
+        return self.is_signed and self.is_ours and all(matches for _, _, matches in self.files)
+
+
+def check_receipt(viewer: Viewer, job_id: int, attempt_id: int) -> Checked:
+    """Recompute what a receipt claims, from the stored document. Raises: errors.NotFound."""
+    job = scheduler.job_for(viewer.membership, job_id)
+    rows = scheduler.attempts_of(job).select_related("task__input").filter(pk=attempt_id, receipt__isnull=False)
+    attempt = found(rows.first())
+    document = attempt.receipt or {}
+    stored = dict(attempt.outputs.values_list("name", "blob__digest"))
+    named = {output["name"]: output["digest"] for output in document.get("outputs", ())}
+    return Checked(
+        attempt=attempt,
+        proof=_proof(attempt),
+        is_signed=_is_signed(attempt),
+        is_ours=(document.get("attempt_id"), document.get("token")) == (attempt.pk, attempt.token)
+        and attempt.task.input.digest in document.get("input_digests", ()),
+        files=tuple((name, digest, stored.get(name) == digest) for name, digest in sorted(named.items())),
+    )
+
+
+def _is_signed(attempt: Attempt) -> bool:
+    try:
+        keys.verify_document(attempt.node.public_key, keys.RECEIPT, attempt.receipt, attempt.receipt_signature)
+    except (keys.BadSignature, keys.BadKey):
+        return False
+    return True
 
 
 @dataclass(frozen=True)

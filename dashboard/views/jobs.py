@@ -1,8 +1,8 @@
-"""Pages of jobs: list, one job, its files and receipts, cancel."""
+"""Pages of jobs: list, one job, its tasks and receipts, cancel."""
 
 from typing import Any
 
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
@@ -11,7 +11,6 @@ from common import errors
 from dashboard.queries import jobs as reads
 from dashboard.queries.viewer import Viewer
 from dashboard.views.entry import act, cursor, viewer_page
-from registry import blobs
 from scheduler import queries as scheduler
 from scheduler.models import Job
 from scheduler.services import jobs as services
@@ -40,7 +39,9 @@ def jobs(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 @viewer_page("jobs.view_own")
 def job(request: HttpRequest, viewer: Viewer, job_id: int) -> HttpResponse:
     """Everything about one job, live."""
-    return render(request, "scheduler/job.html", {"job": _job(viewer, job_id)})
+    found = _job(viewer, job_id)
+    context = {"job": found, "may_submit": viewer.may("jobs.submit") and found.model_version_id is not None}
+    return render(request, "scheduler/job.html", context)
 
 
 @require_POST
@@ -59,16 +60,25 @@ def cancel(request: HttpRequest, viewer: Viewer, job_id: int) -> HttpResponse:
 
 @require_GET
 @viewer_page("jobs.view_own")
-def output(request: HttpRequest, viewer: Viewer, job_id: int, output_id: int) -> HttpResponseBase:
-    """A result file, as a download that no browser runs."""
+def task(request: HttpRequest, viewer: Viewer, job_id: int, index: int) -> HttpResponse:
+    """One task of the strip: its state and who tried it."""
     try:
-        file = reads.output_file(viewer, job_id, output_id)
+        found = reads.task(viewer, job_id, index)
     except errors.NotFound as error:
         raise Http404 from error
-    name = f"job-{job_id}-task-{file.attempt.task.index}-{file.name}"
-    answer = FileResponse(blobs.open_blob(file.blob.digest), as_attachment=True, filename=name)
-    answer["Content-Type"] = "application/octet-stream"
-    return answer
+    return render(request, "scheduler/_task.html", {"task": found})
+
+
+@require_GET
+@viewer_page("jobs.view_own")
+def verify(request: HttpRequest, viewer: Viewer, job_id: int, attempt_id: int) -> HttpResponse:
+    """A receipt checked by the server, with everything that the browser needs to check it again by itself."""
+    try:
+        checked = reads.check_receipt(viewer, job_id, attempt_id)
+    except errors.NotFound as error:
+        raise Http404 from error
+    page = "_receipt" if getattr(request, "htmx", False) else "receipt"
+    return render(request, f"scheduler/{page}.html", {"checked": checked, "job_id": job_id})
 
 
 @require_GET

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from common import live
 from nodes.models import Node
 from tests.dashboard import scenes
+from tests.dashboard.test_job_page import sign
 
 SOON = 10_000
 NOTICE_GLOW = """new MutationObserver((changes) => changes.forEach(({target}) => {
@@ -23,6 +24,10 @@ window.WebSocket = class extends realSocket {
     window.lastSocket = this;
   }
 };"""
+
+
+ONE_SQUARE = re.compile(r"^M[^M]+z$")
+TWO_SQUARES = re.compile(r"^M[^M]+zM[^M]+z$")
 
 
 def publish(topic):
@@ -43,7 +48,7 @@ def test_a_job_page_follows_its_job_without_a_reload(visit, grid, alice, elsewhe
     page = window.goto(f"/jobs/{grid.job.pk}/")
     window.is_live()
     mark(page)
-    expect(page.locator(".strip .is-accepted")).to_have_count(1)
+    expect(page.locator(".strip .is-accepted")).to_have_attribute("d", ONE_SQUARE)
 
     def another_task_is_accepted():
         task = grid.job.tasks.get(index=2)
@@ -56,10 +61,49 @@ def test_a_job_page_follows_its_job_without_a_reload(visit, grid, alice, elsewhe
 
     elsewhere(another_task_is_accepted)
 
-    expect(page.locator(".strip .is-accepted")).to_have_count(2, timeout=SOON)
+    expect(page.locator(".strip .is-accepted")).to_have_attribute("d", TWO_SQUARES, timeout=SOON)
     expect(page.locator("[data-panel=job-progress] .figure")).to_have_text(re.compile(r"2\s+of 4 tasks"))
     expect(page.locator("[data-panel=job-outputs]")).to_contain_text("7 7")
     assert is_same_page(page)
+    assert window.complaints == []
+
+
+def test_the_strip_tells_by_slider_who_ran_a_task_and_keeps_telling_it(visit, grid, alice, elsewhere):
+    window = visit(alice)
+    page = window.goto(f"/jobs/{grid.job.pk}/")
+    slider, detail = page.get_by_label("Task", exact=True), page.locator("#strip-detail")
+
+    slider.press("ArrowRight")
+
+    expect(detail).to_contain_text("Task 1", timeout=SOON)
+    expect(detail).to_contain_text("shed: running")
+
+    def the_job_goes_on():
+        scenes.note(grid.job, "job_started")
+        publish(f"job.{grid.job.pk}")
+
+    window.is_live()
+    elsewhere(the_job_goes_on)
+    expect(page.locator("[data-panel=job-timeline]")).to_contain_text("First task handed out", timeout=SOON)
+    expect(detail).to_contain_text("shed: running")
+
+
+def test_the_browser_checks_a_receipt_again_by_itself(visit, grid, alice, elsewhere):
+    attempt = grid.accepted[0]
+    receipt = elsewhere(lambda: sign(attempt))
+    window = visit(alice)
+    page = window.goto(f"/jobs/{grid.job.pk}/")
+    verify = page.get_by_role("link", name="Verify the receipt of shed for task 0")
+
+    verify.click()
+    expect(page.locator("[data-verify]")).to_have_attribute("data-verdict", "good", timeout=SOON)
+    expect(page.locator(".checks")).to_contain_text("The signature is that of the node’s key")
+
+    tampered = receipt | {"finished_at": "2026-11-21T13:00:00.000000Z"}
+    elsewhere(lambda: type(attempt).objects.filter(pk=attempt.pk).update(receipt=tampered))
+    verify.click()
+    expect(page.locator("[data-verify]")).to_have_attribute("data-verdict", "bad", timeout=SOON)
+    expect(page.locator(".checks")).to_contain_text("The signature does not match")
     assert window.complaints == []
 
 

@@ -1,5 +1,6 @@
 """The pure parts: numbers as people read them, the cells of a strip, ledger addresses taken apart."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -63,19 +64,35 @@ def test_sizes_have_binary_units(count, words):
     assert quantities.size(count) == words
 
 
-@given(st.lists(st.sampled_from(strip.WORST_FIRST), max_size=2_000))
-def test_a_strip_shows_every_task_once_in_few_cells(looks):
-    states = list(enumerate(looks))
+LETTERS = st.text(alphabet="frcwxa", max_size=500)
 
-    cells = strip.cells(states)
+
+def _read(runs):
+    """What the page's script makes of the runs."""
+    return re.sub(r"(\d+)([a-z])", lambda found: found[2] * int(found[1]), runs)
+
+
+@given(LETTERS)
+def test_the_runs_of_a_strip_read_back_as_its_cells(letters):
+    assert _read(strip.runs(strip.cells(letters))) == letters
+
+
+@given(LETTERS)
+def test_the_counts_of_a_strip_are_those_of_its_letters(letters):
+    counts = strip.counts(letters)
+
+    assert {strip.LETTERS[state]: number for state, number in counts.items()} == Counter(letters)
+
+
+@pytest.mark.parametrize("total", [10_000, 10_001, 25_000, 1_000_000])
+def test_very_many_tasks_share_cells_that_show_the_worst_of_them(total):
+    letters = "a" * (total - 1) + "f"
+
+    cells = strip.cells(letters)
 
     assert len(cells) <= strip.MAX_CELLS
-    assert [index for cell in cells for index in range(cell.first, cell.last + 1)] == list(range(len(looks)))
-    total = Counter()
-    for cell in cells:
-        total.update(cell.counts)
-        assert cell.state == min(cell.counts, key=strip.WORST_FIRST.index)
-    assert total == Counter(looks)
+    assert len(cells) == -(-total // strip.tasks_per_cell(total))
+    assert cells == "a" * (len(cells) - 1) + "f"
 
 
 def test_addresses_name_funds_members_and_holds():
