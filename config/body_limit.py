@@ -18,7 +18,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PAGE_LIMIT_BYTES: Final = 16 * 1024 * 1024
-_FILES: Final = re.compile(r"/api/v1/(blobs/|node/attempts/)|/jobs/new")
+_FILES: Final = re.compile(r"/api/v1/(blobs/|node/attempts/)|/jobs/new|/models/publish/$")
 
 
 class _TooLarge(Exception):

@@ -4,6 +4,9 @@ from django.urls import path
 
 from dashboard.views import docs, home, jobs, market, new_job, nodes, outputs, wallet
 
+
+from dashboard.views import docs, home, jobs, market, models, new_job, nodes, publish, wallet
+
 urlpatterns = [
     path("", home.home, name="home"),
     path("panels/<slug:name>/<slug:key>/", home.panel, name="panel"),
@@ -31,6 +34,17 @@ urlpatterns = [
     path("nodes/<int:node_id>/quarantine/", nodes.quarantine, name="quarantine-node"),
     path("nodes/<int:node_id>/release/", nodes.release, name="release-node"),
     path("nodes/<int:node_id>/validator/", nodes.validator, name="name-validator"),
+    path("models/", models.models, name="models"),
+    path("models/publish/", publish.publish, name="publish-model"),
+    path("models/publish/sign/", publish.sign, name="sign-model"),
+    path("models/publish/to-sign/", publish.to_sign, name="model-to-sign"),
+    path("models/keys/", publish.add_key, name="add-publisher-key"),
+    path("models/keys/revoke/", publish.revoke_key, name="revoke-publisher-key"),
+    path("models/<int:version_id>/", models.version, name="model-version"),
+    path("models/<int:version_id>/try/", models.attempt, name="try-model"),
+    path("models/<int:version_id>/try/price/", models.estimate, name="try-price"),
+    path("models/<int:version_id>/summary/", models.describe, name="describe-model"),
+    path("models/<int:version_id>/withdraw/", models.withdraw, name="withdraw-version"),
     path("market/", market.market, name="market"),
     path("market/preview/", market.preview, name="order-preview"),
     path("market/<int:book_id>/orders/", market.place, name="place-order"),

@@ -55,6 +55,8 @@ class Model(models.Model):
     cooperative = models.ForeignKey(Cooperative, on_delete=models.PROTECT, related_name="ai_models")
     publisher = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="ai_models")
     name = models.CharField(max_length=63)
+    summary = models.CharField(max_length=300, blank=True, default="", db_default="")
+    """What it does, in the publisher's words. Not part of what is signed; may change."""
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

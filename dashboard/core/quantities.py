@@ -63,3 +63,9 @@ def units(milli: int) -> str:
 def short_digest(text: str) -> str:
     """The first twelve letters of what follows the last colon."""
     return text.rpartition(":")[2][:12]
+
+
+def fingerprint(public_key: str) -> str:
+    """A public key by groups of four of its first sixteen letters, as people compare them aloud."""
+    letters = public_key.rpartition(":")[2][:16]
+    return " ".join(letters[at : at + 4] for at in range(0, len(letters), 4))

@@ -42,7 +42,8 @@ def check_files(manifest: manifests.Manifest) -> None:
             _check_safetensors(file)
 
 
-def _refuse_pickles(file: manifests.ManifestFile) -> None:
+def refuse_pickles(file: manifests.ManifestFile) -> None:
+    """Look at the first bytes of a stored file. Raises: PickleRefused, blobs.BlobMissing."""
     with blobs.open_blob(file.digest) as stored:
         found = formats.refused_format(stored.read(formats.HEAD_BYTES))
     if found is not None:
@@ -52,7 +53,7 @@ def _refuse_pickles(file: manifests.ManifestFile) -> None:
 def _check_onnx(file: manifests.ManifestFile, manifest: manifests.Manifest) -> None:
     if file.size_bytes > onnx_file.MAX_BYTES:
         raise FileRefused(f"{file.name} has {file.size_bytes} bytes; at most {onnx_file.MAX_BYTES} are accepted")
-    _refuse_pickles(file)
+    refuse_pickles(file)
     with blobs.open_blob(file.digest) as stored:
         data = stored.read()
     try:
@@ -71,7 +72,7 @@ def _check_safetensors(file: manifests.ManifestFile) -> None:
             safetensors_file.parse_header(stored.read(length), file.size_bytes)
         except safetensors_file.SafetensorsRefused as error:
             # only now: the length at its start may look like another format's magic
-            _refuse_pickles(file)
+            refuse_pickles(file)
             raise FileRefused(f"{file.name}: {error}") from error
 
 

@@ -14,6 +14,8 @@ from registry import queries
 from registry.models import Blob, Model, ModelFile, ModelVersion, PublisherKey
 from registry.services import files
 
+SUMMARY_LETTERS = 300
+
 
 class ManifestRefused(Invalid):
     """The manifest's text or signature is not acceptable; `code` is opengrid's reason."""
@@ -53,6 +55,13 @@ class VersionExists(Conflict):
     title = "This version has been published already"
 
 
+class SummaryTooLong(Invalid):
+    """The words about a model are more than its card holds."""
+
+    code = "summary_too_long"
+    title = "The summary is too long"
+
+
 class NotYourModel(Forbidden):
     """Only the publisher may do this."""
 
@@ -60,15 +69,19 @@ class NotYourModel(Forbidden):
     title = "Only the publisher may do this"
 
 
-def publish_version(*, membership: Membership, manifest: str, signature: str, now: datetime) -> ModelVersion:
+def publish_version(
+    *, membership: Membership, manifest: str, signature: str, now: datetime, summary: str = ""
+) -> ModelVersion:
     """Publish what the manifest (canonical text, signed) describes; the same text again returns it.
 
+    `summary` says what the model does, in at most SUMMARY_LETTERS; empty leaves what it says.
     1. The signer registered the key. 2. The signature covers the text. 3. All files are stored,
     granted and really what they claim. 4. Name and version are free.
-    Raises: accounts.NotAllowed, ManifestRefused, PublisherKeyUnknown, FilesMissing,
+    Raises: accounts.NotAllowed, ManifestRefused, PublisherKeyUnknown, FilesMissing, SummaryTooLong,
     files.FileRefused, ModelNameTaken, VersionExists, queries.VersionWithdrawn.
     """
     accounts.require(membership, "models.publish")
+    summary = _summary(summary)
     key, checked = _verify(membership, manifest, signature)
     digest = digests.of_bytes(manifest.encode())
     stored = _stored_files(membership, checked)
@@ -76,7 +89,21 @@ def publish_version(*, membership: Membership, manifest: str, signature: str, no
     if known is not None:
         return known
     files.check_files(checked)
-    return _write(membership, key, checked, manifest, signature, digest, stored, now)
+    return _write(membership, key, checked, manifest, signature, digest, stored, now, summary)
+
+
+@transaction.atomic
+def describe_model(*, by: Membership, model: Model, summary: str) -> Model:
+    """Say anew what a model does. Raises: NotFound for another cooperative, NotYourModel, SummaryTooLong."""
+    summary = _summary(summary)
+    model = Model.objects.select_for_update(no_key=True).get(pk=model.pk)
+    if model.cooperative_id != by.cooperative_id or by.left_at is not None:
+        raise NotFound(f"this cooperative has no model {model.pk}")
+    if model.publisher_id != by.pk:
+        raise NotYourModel("the model belongs to another publisher")
+    model.summary = summary
+    model.save(update_fields=["summary"])
+    return model
 
 
 @transaction.atomic
@@ -131,6 +158,13 @@ def _withdraw(version: ModelVersion, now: datetime) -> None:
     version.save(update_fields=["withdrawn_at"])
 
 
+def _summary(text: str) -> str:
+    plain = " ".join(text.split())
+    if len(plain) > SUMMARY_LETTERS:
+        raise SummaryTooLong(f"found {len(plain)} letters; accepted are at most {SUMMARY_LETTERS}")
+    return plain
+
+
 def _verify(membership: Membership, text: str, signature: str) -> tuple[PublisherKey, manifests.Manifest]:
     """The claimed key must be registered; only then is the claim checked against the signature."""
     try:
@@ -177,6 +211,7 @@ def _write(
     digest: str,
     stored: dict[str, Blob],
     now: datetime,
+    summary: str,
 ) -> ModelVersion:
     locks.lock(locks.Space.COOPERATIVE, [membership.cooperative_id])
     known = _published_before(membership, digest)
@@ -189,6 +224,9 @@ def _write(
     )
     if model.publisher_id != membership.pk:
         raise ModelNameTaken(f"choose another name than {manifest.name}")
+    if summary and model.summary != summary:
+        model.summary = summary
+        model.save(update_fields=["summary"])
     if model.versions.filter(version=manifest.version).exists():
         raise VersionExists(f"{manifest.name} {manifest.version} has another content; choose the next version")
     version = ModelVersion.objects.create(
