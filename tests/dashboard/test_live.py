@@ -126,17 +126,15 @@ async def test_many_changes_are_gathered(grid, alice):
     async with Link(ORIGIN, await in_thread(lambda: cookie_of(alice))) as link:
         await link.watch(alice, ("job-progress", grid.job.pk))
         await link.fresh()
-        began, messages, published = time.monotonic(), 0, 0
+        began, messages = time.monotonic(), 0
 
-        while time.monotonic() - began < 2:
+        for _ in range(60):
             await in_thread(lambda: live.publish(f"job.{grid.job.pk}"))
-            published += 1
             await asyncio.sleep(0.005)
         while not await link.is_quiet(0.6):
             await link.message()
             messages += 1
 
-        assert published > 40
         assert 1 <= messages <= (time.monotonic() - began) / consumers.PAUSE_SECONDS + 1
 
 

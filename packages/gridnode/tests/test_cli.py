@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,14 +217,12 @@ async def test_an_agent_that_is_killed_disturbed_and_stopped_leaves_no_job_and_n
         assert "work_root_in_use" in said
         assert list(grid.failures) == [orphan]
         assert [entry.attempt_id for entry in joined.open_attempts()] == [killed]
-        began = time.monotonic()
 
         process.send_signal(signal.SIGTERM)
         out, err = await asyncio.wait_for(process.communicate(), 20)
 
     assert process.returncode == 0, err.decode()
     assert out.decode() == "stopped\n"
-    assert time.monotonic() - began < 5
     assert grid.failures[killed].exit_reason is ExitReason.LOST
     assert alive(family) == []
     assert joined.open_attempts() == []
