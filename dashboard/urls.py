@@ -2,10 +2,7 @@
 
 from django.urls import path
 
-from dashboard.views import docs, home, jobs, market, new_job, nodes, outputs, wallet
-
-
-from dashboard.views import docs, home, jobs, market, models, new_job, nodes, publish, wallet
+from dashboard.views import docs, home, jobs, market, models, new_job, nodes, outputs, publish, wallet
 
 urlpatterns = [
     path("", home.home, name="home"),
