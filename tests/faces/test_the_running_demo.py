@@ -1,17 +1,29 @@
 """The faces of a running grid as people meet them: every page, whoever looks, at both widths, in both themes."""
 
+import json
 import os
+import time
+from datetime import datetime
 from pathlib import Path
 
+import httpx
 import pytest
+from playwright.sync_api import expect
 
 from config.embedded import CHECKOUT
+from demo import digits, job
 from tests import browsing
 from tests.faces import running_demo, walk
 
 pytestmark = pytest.mark.timeout(600)
 SCREENS = Path(os.environ.get("COMMONGRID_SCREENS", CHECKOUT / "run" / "screens"))
 PEOPLE = sorted({person for page in walk.PAGES for person in page.who})
+SOON = 20_000
+SEEN = """window.seenAt = null;
+new MutationObserver(() => { if (!window.seenAt && (%s)) window.seenAt = Date.now(); })
+  .observe(document.body, {subtree: true, childList: true, attributes: true, characterData: true})"""
+TRADES = "[data-panel=market-trades] tr[data-row]"
+NEWEST = f"Math.max(...[...document.querySelectorAll('{TRADES}')].map((row) => +row.dataset.row))"
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +89,81 @@ def test_every_page_is_quiet_fits_and_satisfies_axe(visit, width, theme):
             if objections:
                 found[f"{name} {path} as {person or 'anybody'}"] = objections
     assert found == {}
+
+
+def test_a_trade_a_job_and_a_quarantine_are_seen_at_once_by_all_whom_they_concern(visit, demo):
+    """Nothing is loaded again. How long it took goes to the screenshots' folder; a page may be as late as it polls."""
+    mia, olga, ada = (visit(person) for person in (walk.MEMBER, walk.OPERATOR, walk.STEWARD))
+    mias_token = _token(mia, "jobs:read", "jobs:write")
+    grid = httpx.Client(base_url=demo.url, headers={"Authorization": f"Bearer {mias_token}"}, timeout=30)
+    took = {}
+
+    for window in (mia, olga, ada):
+        _watch(window, "/market/", f"document.querySelector('{TRADES}') && {NEWEST} > {_known(window)}")
+    began = time.time() * 1000
+    job_id = job.submit(grid, digits.load().scans[:50], _version(grid), "none")
+    took["trade"] = [_seen(window) - began for window in (mia, olga, ada)]
+
+    for window in (mia, ada):
+        _watch(window, f"/jobs/{job_id}/", "document.querySelector('[data-panel=job-state] .good')")
+        if window.page.locator("[data-panel=job-state] .good").count():
+            window.page.evaluate("window.seenAt = Date.now()")
+    done = job.follow(grid, job_id, lambda _: None)
+    took["job"] = [_seen(window) - _ms(done["finished_at"]) for window in (mia, ada)]
+
+    node = ada.goto("/nodes/").locator("main a", has_text="olgas-workstation").first.get_attribute("href")
+    row = f"[data-panel=nodes-list] tr[data-row='{node.split('/')[2]}']"
+    _watch(mia, "/nodes/", f'document.querySelector("{row} .bad")')
+    _watch(olga, node, "document.querySelector('[data-panel=node-state] .banner.bad')")
+    page = ada.goto(node)
+    page.fill("form[action$='/quarantine/'] [name=text]", "seen sending strange results")
+    began = time.time() * 1000
+    page.click("form[action$='/quarantine/'] button")
+    took["quarantine"] = [_seen(window) - began for window in (mia, olga)]
+    expect(olga.page.locator("[data-panel=node-state]")).to_contain_text("Quarantined")
+    page.fill("form[action$='/release/'] [name=text]", "it was a test")
+    page.click("form[action$='/release/'] button")
+    expect(olga.page.locator("[data-panel=node-state] .banner.bad")).to_have_count(0, timeout=SOON)
+
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    (SCREENS / "seen-live-ms.json").write_text(json.dumps(took))
+    assert [*mia.complaints, *olga.complaints, *ada.complaints] == []
+
+
+def _token(window, *scopes):
+    """An API token, made as people make it."""
+    page = window.goto("/tokens/")
+    page.fill("form [name=name]", "a program")
+    for scope in scopes:
+        page.check(f"form [name=scopes][value='{scope}']")
+    page.click("main form.panel button[type=submit]")
+    return page.locator("#secret").inner_text()
+
+
+def _version(grid):
+    return grid.get("/api/v1/models").raise_for_status().json()["models"][0]["versions"][0]["id"]
+
+
+def _known(window):
+    window.goto("/market/")
+    return window.page.evaluate(f"document.querySelector('{TRADES}') ? {NEWEST} : 0")
+
+
+def _watch(window, path, condition):
+    """Open a page and note the moment at which `condition` comes true on it."""
+    window.goto(path)
+    window.is_live()
+    window.page.evaluate(SEEN % condition)
+
+
+def _seen(window):
+    """When it came true, in milliseconds since 1970."""
+    end = time.monotonic() + SOON / 1000
+    while (at := window.page.evaluate("window.seenAt")) is None:
+        assert time.monotonic() < end, f"{window.page.url} did not show it"
+        window.page.wait_for_timeout(20)
+    return at
+
+
+def _ms(moment):
+    return datetime.fromisoformat(moment).timestamp() * 1000
