@@ -30,6 +30,10 @@ SCOPE_WORDS = {
     "models:write": _("Publish models"),
     "market:write": _("Place and cancel orders"),
     "wallet:read": _("Read the wallet"),
+    "wallet:write": _("Send credits to other members"),
+    "nodes:write": _("Drain, resume and retire own nodes, and change their terms"),
+    "cooperative:read": _("Read members, rules and news of the cooperative"),
+    "cooperative:write": _("Accept invitations"),
 }
 
 RULE_WORDS = {

@@ -9,6 +9,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
 
 from accounts.core import roles
+from common import versions
 
 
 class Role(models.TextChoices):
@@ -90,6 +91,11 @@ class Membership(models.Model):
         """Ledger address of this member's credits."""
         return f"coop:{self.cooperative_id}:member:{self.pk}"
 
+    @property
+    def version(self) -> str:
+        """Changes with the roles and with the end of the membership."""
+        return versions.of(self.pk, *self.roles, str(self.left_at))
+
 
 class Invitation(models.Model):
     """A link that makes its bearer a member, once."""
@@ -160,6 +166,23 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prefix}… {self.name}"
+
+
+class KeptReply(models.Model):
+    """The answer to a request that came with an idempotency key, sealed. Deleted after a day."""
+
+    key_digest = models.CharField(max_length=71, unique=True)
+    fingerprint = models.CharField(max_length=71)
+    status = models.PositiveSmallIntegerField()
+    sealed = models.BinaryField()
+    kept_at = models.DateTimeField()
+
+    class Meta:
+        # the timer that forgets
+        indexes = [models.Index(fields=["kept_at", "id"], name="keptreply_oldest")]
+
+    def __str__(self) -> str:
+        return f"answer {self.status} kept at {self.kept_at}"
 
 
 class PolicyVersion(models.Model):

@@ -1,8 +1,9 @@
 """Reads of people, cooperatives and their rules, and the one way to stay inside a cooperative."""
 
+from datetime import datetime
 from typing import TypeVar
 
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from accounts.core import policy as rule_book
 from accounts.core import tokens
@@ -57,6 +58,44 @@ def members(cooperative: Cooperative) -> QuerySet[Membership]:
     )
 
 
+def get_member(membership: Membership, member_id: int) -> Membership:
+    """A current member of the same cooperative. Raises: NotFound."""
+    return get_scoped(members(membership.cooperative), membership, pk=member_id)
+
+
+def members_matching(cooperative_id: int, *, search: str = "", role: str | None = None) -> QuerySet[Membership]:
+    """Current members whose shown name contains `search` and who have `role`."""
+    found = Membership.objects.filter(cooperative_id=cooperative_id, left_at__isnull=True)
+    if search:
+        shown = Q(user__display_name__icontains=search) | Q(user__display_name="", user__email__icontains=search)
+        found = found.filter(shown)
+    if role is not None:
+        found = found.filter(roles__contains=[role])
+    return found.select_related("user", "cooperative").order_by("pk")
+
+
+def invitations(cooperative_id: int) -> QuerySet[Invitation]:
+    """All invitations of a cooperative, newest first."""
+    return (
+        Invitation.objects.filter(cooperative_id=cooperative_id)
+        .select_related("invited_by__user", "accepted_by__user", "cooperative")
+        .order_by("-pk")
+    )
+
+
+def invitations_in_state(cooperative_id: int, state: str | None, now: datetime) -> QuerySet[Invitation]:
+    """Invitations that are OPEN, EXPIRED, ACCEPTED or REVOKED at `now`; None: all of them."""
+    unused = Q(accepted_at__isnull=True, revoked_at__isnull=True)
+    conditions = {
+        None: Q(),
+        "OPEN": unused & Q(expires_at__gt=now),
+        "EXPIRED": unused & Q(expires_at__lte=now),
+        "ACCEPTED": Q(accepted_at__isnull=False),
+        "REVOKED": Q(revoked_at__isnull=False),
+    }
+    return invitations(cooperative_id).filter(conditions[state])
+
+
 def open_invitations(cooperative: Cooperative) -> QuerySet[Invitation]:
     """Invitations neither accepted nor revoked, newest first; some may have expired."""
     return (
@@ -89,6 +128,14 @@ def setup_link(token: str) -> SetupLink:
 def api_tokens(membership: Membership) -> QuerySet[ApiToken]:
     """The member's own tokens that have not been revoked, newest first."""
     return ApiToken.objects.filter(membership=membership, revoked_at__isnull=True).order_by("-pk")
+
+
+def get_own_token(membership: Membership, token_id: int) -> ApiToken:
+    """One of the member's own tokens. Raises: NotFound."""
+    token = api_tokens(membership).filter(pk=token_id).first()
+    if token is None:
+        raise NotFound("there is no such token of yours")
+    return token
 
 
 def current_policy(cooperative_id: int) -> tuple[int, rule_book.Rules]:

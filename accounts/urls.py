@@ -1,7 +1,10 @@
-"""Addresses of people, cooperatives and their rules."""
+"""Addresses of people, cooperatives and their rules: pages, and what lies below /api/v1/."""
 
 from django.urls import path, re_path
 
+from accounts.api import cooperatives as cooperatives_api
+from accounts.api import invitations as invitations_api
+from accounts.api import me as me_api
 from accounts.views import cooperative, invitations, policy, setup, tokens
 
 urlpatterns = [
@@ -30,3 +33,35 @@ urlpatterns = [
         name="decide-credit-issue",
     ),
 ]
+
+api_urlpatterns = [
+    path("me", me_api.MeView.as_view(), name="me"),
+    path("tokens", me_api.ApiTokensView.as_view(), name="api-tokens"),
+    path("tokens/<int:token_id>", me_api.ApiTokenView.as_view(), name="api-token"),
+    path("join", invitations_api.JoinView.as_view(), name="join"),
+    path("invitations/accept", invitations_api.AcceptView.as_view(), name="invitation-accept"),
+    path("cooperatives", cooperatives_api.CooperativesView.as_view(), name="cooperatives"),
+    path("cooperatives/<int:cooperative_id>", cooperatives_api.CooperativeView.as_view(), name="cooperative"),
+    path("cooperatives/<int:cooperative_id>/members", cooperatives_api.MembersView.as_view(), name="members"),
+    path(
+        "cooperatives/<int:cooperative_id>/members/<int:member_id>",
+        cooperatives_api.MemberView.as_view(),
+        name="member",
+    ),
+    path(
+        "cooperatives/<int:cooperative_id>/members/<int:member_id>/roles",
+        cooperatives_api.MemberRolesView.as_view(),
+        name="member-roles",
+    ),
+    path(
+        "cooperatives/<int:cooperative_id>/invitations",
+        invitations_api.InvitationsView.as_view(),
+        name="invitations",
+    ),
+    path(
+        "cooperatives/<int:cooperative_id>/invitations/<int:invitation_id>",
+        invitations_api.InvitationView.as_view(),
+        name="invitation",
+    ),
+]
+"""Below /api/v1/."""

@@ -70,6 +70,13 @@ class InvalidMessage(Invalid):
     title = "The message cannot be accepted"
 
 
+class InvalidQuery(Invalid):
+    """The query string has names or values that the address does not take. `errors` lists them."""
+
+    code = "invalid_query"
+    title = "The query cannot be accepted"
+
+
 def announced_length(request: HttpRequest | Request, limit_bytes: int) -> int | None:
     """Length from the Content-Length header, None without one.
 
@@ -140,6 +147,26 @@ def parse(request: HttpRequest | Request, message: type[_Message]) -> _Message:
         return message.model_validate_json(body)
     except pydantic.ValidationError as error:
         raise invalid_message(error) from error
+
+
+def parse_query(request: HttpRequest | Request, message: type[_Message]) -> _Message:
+    """The query string as a checked message; a name it does not have, or one that comes twice, is refused.
+
+    Raises: InvalidQuery.
+    """
+    found: dict[str, str] = {}
+    for name, values in request.GET.lists():
+        if len(values) > 1:
+            raise InvalidQuery(f"{name[:100]}: found {len(values)} times; accepted is once")
+        found[name] = str(values[0])
+    for text in (*found, *found.values()):
+        if "\0" in text:
+            raise InvalidQuery("the text contains the character U+0000, which is not accepted")
+    try:
+        return message.model_validate_strings(found)
+    except pydantic.ValidationError as error:
+        refused = invalid_message(error)
+        raise InvalidQuery(refused.detail, extra=refused.extra) from error
 
 
 def invalid_message(error: pydantic.ValidationError) -> InvalidMessage:

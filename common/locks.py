@@ -14,6 +14,7 @@ from django.db import connection
 class Space(IntEnum):
     """Key spaces in the order in which they must be taken."""
 
+    REQUEST = 0
     COOPERATIVE = 1
     NODE = 2
     JOB = 3

@@ -10,8 +10,17 @@ import pydantic
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
+from drf_spectacular.utils import OpenApiParameter
 from pydantic.json_schema import GenerateJsonSchema, model_json_schema
 from rest_framework.response import Response
+
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    required=True,
+    description="The version you saw, as its ETag was; `*` changes any version.",
+)
 
 
 class _Schema(GenerateJsonSchema):
@@ -76,6 +85,24 @@ class Problem(pydantic.BaseModel):
 def problems(*statuses: int) -> dict[tuple[int, str], type[Problem]]:
     """The refusals of an address, for `extend_schema(responses=...)`."""
     return {(status, "application/problem+json"): Problem for status in statuses}
+
+
+def query(message: type[pydantic.BaseModel]) -> list[OpenApiParameter]:
+    """The fields of a query message, for `extend_schema(parameters=...)`."""
+    schema = model_json_schema(message, mode="validation")
+    return [_parameter(name, dict(found)) for name, found in schema["properties"].items()]
+
+
+def _parameter(name: str, schema: dict[str, Any]) -> OpenApiParameter:
+    description = str(schema.pop("description", ""))
+    schema.pop("title", None)
+    if schema.get("default", ...) is None:
+        schema.pop("default")
+    kinds = [kind for kind in schema.pop("anyOf", []) if kind != {"type": "null"}]
+    if kinds:
+        [only] = kinds
+        schema |= only
+    return OpenApiParameter(name, schema, description=description)
 
 
 def reply(message: pydantic.BaseModel, status: int = 200) -> Response:

@@ -194,6 +194,7 @@ CELERY_BEAT_SCHEDULE = {
         "reputation.tasks.rescore_pending": 5,
         "reputation.tasks.record_uptime": 60,
         "registry.tasks.clean_drafts": 600,
+        "accounts.tasks.forget_replies": 600,
         "ledger.tasks.project_balances": 30,
         "ledger.tasks.check_ledger": 300,
     }.items()

@@ -3,10 +3,15 @@
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from accounts.urls import api_urlpatterns as accounts_api
+from dashboard.urls import api_urlpatterns as dashboard_api
+
 api_v1: list[URLPattern | URLResolver] = [
+    path("", include(accounts_api)),
     path("", include("nodes.urls")),
     path("", include("registry.urls")),
     path("", include("scheduler.urls")),
+    path("", include(dashboard_api)),
     path("openapi.json", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="api:schema"), name="docs"),
 ]

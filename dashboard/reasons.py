@@ -173,6 +173,7 @@ DIMENSION_HELP: dict[str, Words] = {
     "uptime": _("how often it is there when it says it is"),
 }
 TRANSFERS: dict[str, Words] = {
+    "send": _("From one member to another"),
     "issue": _("Credit issued"),
     "hold": _("Held"),
     "release": _("Hold given back"),

@@ -2,6 +2,8 @@
 
 from django.urls import path
 
+from dashboard.api import market as market_api
+from dashboard.api import wallet as wallet_api
 from dashboard.views import docs, home, jobs, market, models, new_job, nodes, outputs, publish, wallet
 
 urlpatterns = [
@@ -51,3 +53,22 @@ urlpatterns = [
     path("wallet/transfer/", wallet.transfer, name="transfer"),
     path("wallet/statement.csv", wallet.statement_csv, name="statement-csv"),
 ]
+
+api_urlpatterns = [
+    path("wallet", wallet_api.WalletView.as_view(), name="wallet"),
+    path("wallet/statement", wallet_api.StatementView.as_view(), name="wallet-statement"),
+    path("wallet/transfers", wallet_api.TransfersView.as_view(), name="wallet-transfers"),
+    path(
+        "cooperatives/<int:cooperative_id>/trial-balance", wallet_api.TrialBalanceView.as_view(), name="trial-balance"
+    ),
+    path("market/books", market_api.BooksView.as_view(), name="books"),
+    path("market/books/<int:book_id>", market_api.BookView.as_view(), name="book"),
+    path("market/books/<int:book_id>/depth", market_api.DepthView.as_view(), name="book-depth"),
+    path("market/books/<int:book_id>/trades", market_api.TradesView.as_view(), name="book-trades"),
+    path("market/books/<int:book_id>/preview", market_api.PreviewView.as_view(), name="order-preview"),
+    path("market/orders", market_api.OrdersView.as_view(), name="orders"),
+    path("market/orders/<int:order_id>", market_api.OrderView.as_view(), name="order"),
+    path("market/orders/<int:order_id>/cancel", market_api.CancelOrderView.as_view(), name="order-cancel"),
+    path("market/leases", market_api.LeasesView.as_view(), name="leases"),
+]
+"""Below /api/v1/."""

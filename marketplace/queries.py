@@ -1,13 +1,14 @@
 """Reads of the market: depth, trades, orders, leases, and which nodes could carry a need."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import Count, F, QuerySet, Sum
+from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
 from accounts.models import Cooperative, Membership
+from common import errors
 from marketplace.core import fit
 from marketplace.core.fit import Needs, NodeFeatures
 from marketplace.models import Book, Lease, Order, Trade
@@ -104,12 +105,33 @@ def lots_for(reference: str) -> Lots:
 
 def depth(book: Book) -> Depth:
     """Resting lots by price; offers of nodes that cannot take work now are left out."""
-    resting = Order.objects.filter(book=book, state__in=RESTING, open_lots__gt=0)
-    alive = Now() - timedelta(seconds=nodes.DARK_SECONDS)
-    asks = resting.filter(side=Order.Side.SELL, node__state__in=states.WORKING, node__last_seen_at__gte=alive)
+    resting = Order.objects.filter(book=book)
     return Depth(
-        bids=_levels(resting.filter(side=Order.Side.BUY), "-price_micro"),
-        asks=_levels(asks, "price_micro"),
+        bids=_levels(resting.filter(_bids()), "-price_micro"),
+        asks=_levels(resting.filter(_asks()), "price_micro"),
+    )
+
+
+def best_prices(books: Iterable[Book]) -> dict[int, tuple[int | None, int | None]]:
+    """Book id -> least price at which lots are offered now, most that is bid. One query."""
+    rows = Order.objects.filter(book__in=[book.pk for book in books]).values("book_id").order_by("book_id")
+    resting = rows.filter(state__in=RESTING)
+    found = resting.annotate(sell=Min("price_micro", filter=_asks()), buy=Max("price_micro", filter=_bids()))
+    return {row["book_id"]: (row["sell"], row["buy"]) for row in found}
+
+
+def _bids() -> Q:
+    return Q(state__in=RESTING, open_lots__gt=0, side=Order.Side.BUY)
+
+
+def _asks() -> Q:
+    alive = Now() - timedelta(seconds=nodes.DARK_SECONDS)
+    return Q(
+        state__in=RESTING,
+        open_lots__gt=0,
+        side=Order.Side.SELL,
+        node__state__in=states.WORKING,
+        node__last_seen_at__gte=alive,
     )
 
 
@@ -126,6 +148,45 @@ def recent_trades(book: Book, limit: int = 50) -> QuerySet[Trade]:
 def orders_of(membership: Membership) -> QuerySet[Order]:
     """A member's orders, newest first."""
     return Order.objects.filter(placed_by=membership).select_related("book__resource_class", "node").order_by("-pk")
+
+
+def orders_matching(
+    membership: Membership,
+    *,
+    state: str | None = None,
+    is_live: bool | None = None,
+    side: str | None = None,
+    book_id: int | None = None,
+) -> QuerySet[Order]:
+    """A member's orders by what is given, newest first; a live one may still trade."""
+    found = orders_of(membership)
+    if state is not None:
+        found = found.filter(state=state)
+    if is_live is not None:
+        live = Q(state__in=[Order.State.ACCEPTED, *RESTING])
+        found = found.filter(live if is_live else ~live)
+    if side is not None:
+        found = found.filter(side=side)
+    return found if book_id is None else found.filter(book_id=book_id)
+
+
+def get_order(membership: Membership, order_id: int) -> Order:
+    """One order of the member's. Raises: errors.NotFound."""
+    order = orders_of(membership).filter(pk=order_id).first()
+    if order is None:
+        raise errors.NotFound("there is no such order of yours")
+    return order
+
+
+def trades_of(book: Book) -> QuerySet[Trade]:
+    """The trades of a book, newest first."""
+    return Trade.objects.filter(book=book).select_related("node").order_by("-pk")
+
+
+def leases_of(membership: Membership, *, state: str | None = None) -> QuerySet[Lease]:
+    """What a member leases or leased, newest first."""
+    found = Lease.objects.filter(holder=membership).select_related("node").order_by("-pk")
+    return found if state is None else found.filter(state=state)
 
 
 def open_orders_of(membership: Membership) -> QuerySet[Order]:

@@ -138,9 +138,10 @@ class JoinTokensView(APIView):
     @extend_schema(
         operation_id="join_token_create",
         request=serializers.JoinTokenRequest,
-        responses={201: serializers.JoinTokenReply, **problems(400, 401, 403, 413, 415, 422)},
+        responses={201: serializers.JoinTokenReply, **problems(400, 401, 403, 409, 413, 415, 422)},
         tags=["nodes"],
     )
+    @accounts.once()
     def post(self, request: Request) -> Response:
         """Make a join token for one machine on these terms; needs a session, no API token can do it."""
         membership = accounts.require(request, "nodes.add")

@@ -106,6 +106,7 @@ class PublisherKeysView(APIView):
         responses={201: serializers.PublisherKeyView, **problems(400, 401, 403, 409, 413, 415, 422)},
         tags=["models"],
     )
+    @accounts.once()
     def post(self, request: Request) -> Response:
         """Register a key that you hold; the proof signs {membership_id, public_key} with it."""
         membership = accounts.require(request, "models.publish")
@@ -144,6 +145,7 @@ class VersionsView(APIView):
         },
         tags=["models"],
     )
+    @accounts.once()
     def post(self, request: Request) -> Response:
         """Publish a version whose files you have uploaded; it never changes afterwards."""
         membership = accounts.require(request, "models.publish")
@@ -179,9 +181,10 @@ class WithdrawView(APIView):
     @extend_schema(
         operation_id="model_version_withdraw",
         request=None,
-        responses={200: serializers.VersionReply, **problems(401, 403, 404)},
+        responses={200: serializers.VersionReply, **problems(400, 401, 403, 404, 409, 413, 422)},
         tags=["models"],
     )
+    @accounts.once()
     def post(self, request: Request, version_id: int) -> Response:
         """No new job uses the version afterwards; what was done with it stays readable."""
         membership = accounts.require(request, "models.publish")

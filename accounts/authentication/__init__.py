@@ -9,12 +9,15 @@ from accounts.authentication.members import (
     current_membership,
     member_page,
     membership_of,
+    person_of,
     require,
 )
+from accounts.authentication.once import IdempotencyKeyInvalid, once
 
 __all__ = [
     "INVITATION_COOKIE",
     "ApiTokenScheme",
+    "IdempotencyKeyInvalid",
     "NoMembership",
     "ScopeNotGranted",
     "TokenAuthentication",
@@ -22,5 +25,7 @@ __all__ = [
     "current_membership",
     "member_page",
     "membership_of",
+    "once",
+    "person_of",
     "require",
 ]

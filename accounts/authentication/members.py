@@ -16,7 +16,7 @@ from rest_framework.request import Request
 
 from accounts import queries, services
 from accounts.core import roles
-from accounts.models import ApiToken, Cooperative, Membership
+from accounts.models import ApiToken, Cooperative, Membership, User
 from common.errors import Forbidden, NotFound
 
 COOPERATIVE_KEY = "cooperative_id"
@@ -40,11 +40,16 @@ class ScopeNotGranted(Forbidden):
     title = "This token's scopes do not allow this"
 
 
-def current_membership(request: HttpRequest | Request) -> Membership:
-    """The membership chosen in the session, or the first one. Raises: NotFound (signed out), NoMembership."""
+def person_of(request: HttpRequest | Request) -> User:
+    """Who is signed in, or whose token it is. Raises: NotFound (signed out)."""
     if not (request.user and request.user.is_authenticated):
         raise NotFound("log in first")
-    own = queries.memberships_of(request.user)
+    return request.user
+
+
+def current_membership(request: HttpRequest | Request) -> Membership:
+    """The membership chosen in the session, or the first one. Raises: NotFound (signed out), NoMembership."""
+    own = queries.memberships_of(person_of(request))
     chosen = request.session.get(COOPERATIVE_KEY)
     membership = (own.filter(cooperative_id=chosen).first() if chosen else None) or own.first()
     if membership is None:

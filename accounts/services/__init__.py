@@ -39,6 +39,7 @@ from accounts.services.invitations import (
     invite,
     revoke_invitation,
 )
+from accounts.services.newcomers import PasswordRefused, join_with_invitation
 from accounts.services.people import EmailTaken, create_person
 from accounts.services.permissions import (
     NotAllowed,
@@ -54,12 +55,15 @@ from accounts.services.policies import (
     adopt_policy,
     propose_policy,
 )
+from accounts.services.replies import IdempotencyKeyReused, earlier_reply, forget_replies, keep_reply
+from accounts.services.wallets import SendingRefused, send_credits
 
 __all__ = [
     "AlreadyAdopted",
     "AlreadyDecided",
     "AlreadyMember",
     "EmailTaken",
+    "IdempotencyKeyReused",
     "InvitationExpired",
     "InvitationForAnother",
     "InvitationRevoked",
@@ -69,10 +73,12 @@ __all__ = [
     "LastSteward",
     "NotAllowed",
     "NothingChanges",
+    "PasswordRefused",
     "PolicyRefused",
     "PolicySuperseded",
     "ReasonNeeded",
     "SecondStewardNeeded",
+    "SendingRefused",
     "SetupLinkExpired",
     "SlugTaken",
     "TokenRefused",
@@ -84,11 +90,15 @@ __all__ = [
     "check_usable",
     "checked_reason",
     "create_person",
+    "earlier_reply",
     "find_api_token",
     "first_steward_link",
+    "forget_replies",
     "found_cooperative",
     "invite",
     "issue_api_token",
+    "join_with_invitation",
+    "keep_reply",
     "leave",
     "propose_credit_issue",
     "propose_policy",
@@ -97,6 +107,7 @@ __all__ = [
     "require",
     "revoke_api_token",
     "revoke_invitation",
+    "send_credits",
     "set_roles",
     "use_first_steward_link",
 ]

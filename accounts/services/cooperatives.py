@@ -17,7 +17,7 @@ from accounts.models import (
     User,
 )
 from accounts.services import acts, permissions
-from common import live
+from common import live, versions
 from common.errors import Conflict, Invalid
 
 
@@ -91,11 +91,22 @@ def known_roles(wanted: Iterable[str]) -> list[str]:
 
 
 @transaction.atomic
-def set_roles(*, by: Membership, membership: Membership, roles: Iterable[str], reason: str = "") -> Membership:
-    """Give a member exactly these roles. Raises: NotAllowed, NotFound, UnknownRole, LastSteward."""
+def set_roles(
+    *,
+    by: Membership,
+    membership: Membership,
+    roles: Iterable[str],
+    reason: str = "",
+    version: str | None = None,
+) -> Membership:
+    """Give a member exactly these roles; with `version`, only if nobody has changed them since it was read.
+
+    Raises: NotAllowed, NotFound, UnknownRole, LastSteward, versions.ChangedMeanwhile.
+    """
     wanted = known_roles(roles)
     by = permissions.acting(by, "members.roles")
     membership = _fellow(by, membership)
+    versions.check(version, membership.version)
     _keep_a_steward(membership, wanted)
     before, membership.roles = membership.roles, wanted
     if before == wanted:

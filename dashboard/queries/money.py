@@ -85,13 +85,13 @@ class Line:
     job_id: int | None
 
 
-def statement(viewer: Viewer, before: int | None = None) -> tuple[list[Line], int | None]:
+def statement(viewer: Viewer, before: int | None = None, limit: int = PAGE_ROWS) -> tuple[list[Line], int | None]:
     """A page of the member's statement, newest first, and the cursor of the next page. Two queries."""
-    rows = ledger.statement(viewer.membership.wallet, before_id=before, limit=PAGE_ROWS + 1)
-    page = rows[:PAGE_ROWS]
+    rows = ledger.statement(viewer.membership.wallet, before_id=before, limit=limit + 1)
+    page = rows[:limit]
     jobs = _jobs_of(page)
     lines = [Line(row, jobs.get(row.key)) for row in page]
-    return lines, page[-1].id if len(rows) > PAGE_ROWS else None
+    return lines, page[-1].id if len(rows) > limit else None
 
 
 def _jobs_of(rows: Sequence[StatementLine]) -> dict[str, int]:

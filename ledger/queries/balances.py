@@ -43,3 +43,14 @@ def trial_balance() -> list[AccountBalance]:
             ' ORDER BY address COLLATE "C", asset COLLATE "C"'
         )
         return [AccountBalance(*row) for row in cursor.fetchall()]
+
+
+def accounts_of(cooperative_id: int, *, after_id: int = 0, limit: int) -> list[tuple[int, AccountBalance]]:
+    """The cooperative's accounts and its members' wallets that are not empty, in order of opening, with their ids."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT account_id, address, asset, balance_micro FROM ledger_balance"
+            " WHERE address LIKE %s AND account_id > %s AND balance_micro <> 0 ORDER BY account_id LIMIT %s",
+            [f"coop:{int(cooperative_id)}:%", after_id, limit],
+        )
+        return [(account_id, AccountBalance(*rest)) for account_id, *rest in cursor.fetchall()]

@@ -18,7 +18,6 @@ from scheduler.services import jobs
 PAGE = 50
 OUTPUTS_PAGE = 1000
 """More than one task may have, because a page ends with a whole task."""
-KEY_LENGTH = 200
 BEFORE = OpenApiParameter("before", int, description="Only what is older than this id; from `next_before`.")
 AFTER = OpenApiParameter("after", int, description="Only tasks beyond this index; from `next_after`.")
 
@@ -42,26 +41,19 @@ class JobsView(APIView):
     @extend_schema(
         operation_id="job_submit",
         request=messages.JobSpec,
-        parameters=[
-            OpenApiParameter(
-                "Idempotency-Key", str, OpenApiParameter.HEADER, description="The same key submits at most one job."
-            )
-        ],
         responses={
             202: OpenApiResponse(serializers.SubmitReply, "Taken in; the worst case is held."),
             **problems(400, 401, 403, 404, 409, 413, 415, 422),
         },
         tags=["jobs"],
     )
+    @accounts.once()
     def post(self, request: Request) -> Response:
         """Submit a job. Refused at once if no node could ever run it, with the constraint that excludes them."""
-        key = request.headers.get("Idempotency-Key")
-        if key is not None and not 0 < len(key) <= KEY_LENGTH:
-            raise errors.Invalid(f"Idempotency-Key: {len(key)} characters; accepted are 1 to {KEY_LENGTH}")
         job = jobs.submit_job(
             membership=accounts.require(request, "jobs.submit"),
             spec=bodies.parse(request, messages.JobSpec),
-            idempotency_key=key,
+            idempotency_key=request.headers.get("Idempotency-Key"),
             now=clock.database_now(),
         )
         return reply(serializers.submitted(job), status=202)
@@ -102,9 +94,10 @@ class CancelView(APIView):
     @extend_schema(
         operation_id="job_cancel",
         request=None,
-        responses={200: serializers.JobView, **problems(401, 403, 404, 409)},
+        responses={200: serializers.JobView, **problems(400, 401, 403, 404, 409, 413, 422)},
         tags=["jobs"],
     )
+    @accounts.once()
     def post(self, request: Request, job_id: int) -> Response:
         """Cancel what nobody has begun; what is out is finished and paid."""
         membership = accounts.require(request, "jobs.submit")

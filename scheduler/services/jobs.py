@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from accounts import queries as accounts
+from accounts import services as account_services
 from accounts.models import Membership
 from common import errors, jobs, live, locks
 from ledger import services as ledger
@@ -47,13 +48,6 @@ class WrongInput(errors.Invalid):
     title = "The inputs do not fit what the job asks for"
 
 
-class KeyReused(errors.Conflict):
-    """The idempotency key was used before for a different job."""
-
-    code = "idempotency_key_reused"
-    title = "This idempotency key was used for a different request"
-
-
 class AlreadyFinished(errors.Conflict):
     """The job has ended."""
 
@@ -80,7 +74,7 @@ def submit_job(*, membership: Membership, spec: JobSpec, now: datetime, idempote
     3. The hold: tasks x max seconds x limit price x executions bought + royalty x tasks.
     4. Expansion into tasks and the BUY order follow in the worker.
 
-    Raises: WrongInput, ImpossibleJob, KeyReused, ledger InsufficientFunds, errors.NotFound.
+    Raises: WrongInput, ImpossibleJob, IdempotencyKeyReused, ledger InsufficientFunds, errors.NotFound.
     """
     earlier = _earlier(membership, idempotency_key, spec)
     if earlier is not None:
@@ -164,7 +158,7 @@ def _earlier(membership: Membership, key: str | None, spec: JobSpec) -> Job | No
         return None
     job = Job.objects.filter(submitter=membership, idempotency_key=key).first()
     if job is not None and job.spec != spec.document():
-        raise KeyReused(f"job {job.pk} was submitted under this key with other contents")
+        raise account_services.IdempotencyKeyReused(f"job {job.pk} was submitted under this key with other contents")
     return job
 
 

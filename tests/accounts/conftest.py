@@ -9,6 +9,8 @@ from django.db import connection, transaction
 from django.test import Client
 
 from accounts import services as accounts
+from accounts.core import roles
+from common.clock import database_now
 
 LOCK_DEADLINE_SECONDS = 20
 
@@ -37,6 +39,19 @@ def signed_in(client):
 
 
 @pytest.fixture
+def program():
+    """A program of a member's: a client that bears a token with these scopes."""
+
+    def issue(membership, *scopes):
+        _, secret = accounts.issue_api_token(
+            membership=membership, name="program", scopes=scopes or roles.SCOPES, now=database_now()
+        )
+        return Client(headers={"Authorization": f"Bearer {secret}"})
+
+    return issue
+
+
+@pytest.fixture
 def invitation(bob, now):
     """An open invitation to become a member, and its token."""
     return accounts.invite(by=bob, roles=["MEMBER"], now=now)
@@ -46,15 +61,16 @@ def invitation(bob, now):
 def overlapping():
     """Run `first` in a transaction that stays open until `second`, in a thread, waits for a lock of it.
 
-    Returns what each returned, or the exception it raised.
+    Returns what each returned, or the exception it raised. With `is_lost` the first transaction is rolled back.
     """
 
-    def run(first, second):
+    def run(first, second, *, is_lost=False):
         with ThreadPoolExecutor(max_workers=1) as threads:
             with transaction.atomic():
                 result = first()
                 future = threads.submit(_in_thread, second)
                 _wait_until_somebody_waits_for_a_lock()
+                transaction.set_rollback(is_lost)
             return result, future.exception(LOCK_DEADLINE_SECONDS) or future.result()
 
     return run

@@ -13,7 +13,7 @@ SAMPLES = {
     "slug": "x",
     "uuid": "00000000-0000-0000-0000-000000000000",
 }
-OPEN = {"/api/v1/nodes/join", "/api/v1/openapi.json", "/api/v1/docs/"}
+OPEN = {"/api/v1/nodes/join", "/api/v1/join", "/api/v1/openapi.json", "/api/v1/docs/"}
 
 
 def api_views():

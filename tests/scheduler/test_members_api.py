@@ -78,7 +78,7 @@ def test_a_key_in_the_header_makes_one_job_of_two_requests(alice, shed, hers):
 def test_a_key_of_two_hundred_and_one_characters_is_refused(alice, shed, hers):
     answer = post(hers, world.a_spec(alice), **{"Idempotency-Key": "k" * 201})
 
-    assert (answer.status_code, body(answer)["code"]) == (422, "invalid")
+    assert (answer.status_code, body(answer)["code"]) == (422, "idempotency_key_invalid")
 
 
 @pytest.mark.parametrize(

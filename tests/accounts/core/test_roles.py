@@ -29,23 +29,38 @@ def test_without_roles_or_scopes_nothing_is_allowed(permission):
     assert not roles.token_may(roles.ALL, [], permission)
 
 
-def test_no_token_can_touch_members_rules_or_credit():
-    beyond_tokens = {"members.invite", "members.roles", "policy.propose", "policy.adopt", "credit.issue"}
+def test_no_token_can_touch_members_rules_credit_judgement_or_tokens():
+    beyond_tokens = {
+        "members.invite",
+        "members.roles",
+        "cooperative.leave",
+        "policy.propose",
+        "policy.adopt",
+        "credit.issue",
+        "nodes.add",
+        "nodes.quarantine",
+        "nodes.validate",
+        "tokens.manage",
+    }
 
     assert not [p for p in beyond_tokens if roles.token_may(roles.ALL, roles.SCOPES, p)]
 
 
-def test_an_auditor_alone_changes_nothing():
+def test_an_auditor_alone_changes_nothing_of_the_cooperatives():
     held = {p for p in roles.PERMISSIONS if roles.may([roles.AUDITOR], p)}
 
     assert held == {
         "cooperative.view",
+        "cooperative.join",  # another one
+        "cooperative.leave",
         "jobs.view_own",
         "jobs.view_all",
         "market.view",
         "nodes.view",
+        "nodes.operate",  # those of one's own, from before
         "ledger.view_own",
         "ledger.view_all",
+        "tokens.manage",
     }
 
 
