@@ -47,7 +47,7 @@ _WAITING = "SELECT EXISTS (SELECT FROM marketplace_order WHERE book_id = %s AND 
 def measure(_grid: Grid, plan: Plan) -> list[Row]:
     """A window ends when the matcher has written what became of its last order."""
     anchors.execute(*_TABLES)
-    people = world.people()
+    people = world.people("orders")
     for _ in range(SELLERS):
         world.machine(people.member(), lots=OFFERED_LOTS)
     members = [people.member() for _ in range(plan.clients)]

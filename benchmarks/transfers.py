@@ -25,9 +25,10 @@ _keys = itertools.count()
 def measure(_grid: Grid, plan: Plan) -> list[Row]:
     """Each client pays from a wallet of its own to the next one; then all from one wallet."""
     anchors.execute(*_RAW)
-    members = [world.people().member() for _ in range(plan.clients)]
+    people = world.people("transfers")
+    members = [people.member() for _ in range(plan.clients)]
     for member in members:
-        world.people().credit(member)
+        people.credit(member)
     wallets = [member.wallet for member in members]
     acts = {"raw": _raw, "singly": functools.partial(_singly, wallets), "batches": functools.partial(_batches, wallets)}
     with crew(plan.clients, acts) as clients:

@@ -14,6 +14,7 @@ from marketplace import services as market
 from nodes.models import Node
 from opengrid import keys
 
+PASSWORD = "sunny-grid-2026"
 CREDIT_MICRO = 9_000 * MICRO
 PRICE_MICRO = 360_000
 FAR_AWAY_SECONDS = 86_400
@@ -43,11 +44,11 @@ class People:
 
 
 @functools.cache
-def people() -> People:
-    """The cooperative of this run."""
+def people(slug: str) -> People:
+    """The cooperative of one benchmark, so that none trades with another's machines."""
     now = database_now()
-    founder = accounts.create_person(email="ada@example.org", password="sunny-grid-2026", display_name="Ada")
-    cooperative = accounts.found_cooperative(name="Bench", slug="bench", founder=founder, now=now)
+    founder = accounts.create_person(email=f"ada@{slug}.example.org", password=PASSWORD, display_name="Ada")
+    cooperative = accounts.found_cooperative(name=f"Bench {slug}", slug=f"bench-{slug}", founder=founder, now=now)
     steward = cooperative.memberships.get(user=founder)
     found = People(cooperative, steward, steward)
     second = found.member(roles=("MEMBER", "STEWARD"))

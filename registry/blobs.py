@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import tempfile
 import time
@@ -22,6 +23,7 @@ from django.http import FileResponse
 from common.bodies import BodyTooLarge
 from common.errors import AppError
 from opengrid import digests
+from registry.models import BlobContent
 
 CHUNK_BYTES: Final = 256 * 1024
 DRAFT_IDLE_SECONDS: Final = 3600
@@ -89,11 +91,14 @@ def keep(found: Draft) -> None:
 
 
 def open_blob(digest: str) -> BinaryIO:
-    """The file of `digest`, for reading. Raises: BlobMissing."""
+    """The bytes of `digest`, for reading: its file, or its row if it is a small one. Raises: BlobMissing."""
     try:
         return open(path_of(digest), "rb")
     except FileNotFoundError as error:
-        raise BlobMissing(f"{digest} has to be uploaded again") from error
+        content = BlobContent.objects.filter(blob__digest=digest).values_list("data", flat=True).first()
+        if content is None:
+            raise BlobMissing(f"{digest} has to be uploaded again") from error
+        return io.BytesIO(bytes(content))
 
 
 def read(digest: str) -> bytes:

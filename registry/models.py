@@ -2,13 +2,15 @@
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Length, Now
+from django.db.models.lookups import LessThanOrEqual
 
 from accounts.models import Cooperative, Membership
+from opengrid.messages import SMALL_FILE_BYTES
 
 
 class Blob(models.Model):
-    """A stored file known by its digest; the bytes lie in the blob store on disk."""
+    """A stored file known by its digest; the bytes lie in the blob store on disk, or in BlobContent."""
 
     digest = models.CharField(max_length=71, unique=True)
     size_bytes = models.PositiveBigIntegerField()
@@ -21,6 +23,23 @@ class Blob(models.Model):
 
     def __str__(self) -> str:
         return self.digest
+
+
+class BlobContent(models.Model):
+    """The bytes of a small file that came in a message: durable with its row, without a file of its own."""
+
+    blob = models.OneToOneField(Blob, on_delete=models.CASCADE, primary_key=True, related_name="content")
+    data = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=LessThanOrEqual(Length("data"), SMALL_FILE_BYTES), name="blobcontent_is_small"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"content of {self.blob_id}"
 
 
 class BlobGrant(models.Model):

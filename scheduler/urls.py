@@ -14,6 +14,7 @@ urlpatterns = [
         agent.OutputView.as_view(),
         name="node-output",
     ),
+    path("node/results", agent.ResultsView.as_view(), name="node-results"),
     path("node/attempts/<int:attempt_id>/result", agent.ResultView.as_view(), name="node-result"),
     path("node/attempts/<int:attempt_id>/failure", agent.FailureView.as_view(), name="node-failure"),
     path("jobs", members.JobsView.as_view(), name="jobs-api"),

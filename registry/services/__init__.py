@@ -25,3 +25,4 @@ from registry.services.storing import SizeMismatch as SizeMismatch
 from registry.services.storing import clean_drafts as clean_drafts
 from registry.services.storing import grant_blob as grant_blob
 from registry.services.storing import store_blob as store_blob
+from registry.services.storing import store_small as store_small

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts.models import Membership
 from common.errors import Invalid
+from opengrid import digests
 from registry import blobs
 from registry.models import Blob, BlobGrant
 
@@ -44,6 +45,37 @@ def store_blob(
         if expected_digest is not None and draft.digest != expected_digest:
             raise DigestMismatch(f"found {draft.digest}; {expected_digest[:71]} was announced")
         return _record(draft, membership)
+
+
+_STORE_SMALL = """
+WITH new AS (
+  SELECT * FROM unnest(%(digests)s::text[], %(contents)s::bytea[]) AS new (digest, data)
+), stored AS (
+  INSERT INTO registry_blob (digest, size_bytes) SELECT digest, length(data) FROM new ORDER BY digest
+  ON CONFLICT (digest) DO NOTHING RETURNING id, digest
+), kept AS (
+  INSERT INTO registry_blobcontent (blob_id, data) SELECT stored.id, new.data FROM stored JOIN new USING (digest)
+)
+SELECT digest, id FROM stored
+"""
+
+
+@transaction.atomic
+def store_small(*, contents: Iterable[bytes]) -> dict[str, int]:
+    """Store small files that came in a message beside their rows; ids by digest.
+
+    A file that is stored already stays as it is. They are inserted in the order of their digests, so that
+    two messages cannot wait for each other.
+    """
+    files = {digests.of_bytes(content): content for content in contents}
+    wanted = sorted(files)
+    with connection.cursor() as cursor:
+        cursor.execute(_STORE_SMALL, {"digests": wanted, "contents": [files[digest] for digest in wanted]})
+        ids = dict(cursor.fetchall())
+    missing = files.keys() - ids.keys()
+    if missing:
+        ids |= dict(Blob.objects.filter(digest__in=missing).values_list("digest", "pk"))
+    return ids
 
 
 @transaction.atomic

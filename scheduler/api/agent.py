@@ -155,6 +155,38 @@ class ResultView(AgentView):
         return reply(messages.ResultReply(attempt_id=attempt.pk, state=attempt.state))
 
 
+class ResultsView(AgentView):
+    """Results of several attempts together."""
+
+    @extend_schema(
+        operation_id="node_results",
+        request=messages.ResultsRequest,
+        responses={200: messages.ResultsReply, **problems(400, 401, 403, 413, 415, 422)},
+        tags=["node"],
+    )
+    def post(self, request: Request) -> Response:
+        """Report up to 100 results, small outputs along with them. Each has its own outcome; safe to send again."""
+        wanted = bodies.parse(request, messages.ResultsRequest).results
+        outcomes = results.report_results(
+            node=authentication.node_of(request), results=wanted, now=clock.database_now()
+        )
+        return reply(
+            messages.ResultsReply(
+                outcomes=tuple(
+                    _outcome(result.receipt.attempt_id, outcome)
+                    for result, outcome in zip(wanted, outcomes, strict=True)
+                )
+            )
+        )
+
+
+def _outcome(attempt_id: int, outcome: results.Outcome) -> messages.ResultOutcome:
+    if outcome.attempt is not None:
+        return messages.ResultOutcome(attempt_id=attempt_id, state=outcome.attempt.state)
+    assert outcome.refusal is not None
+    return messages.ResultOutcome(attempt_id=attempt_id, code=outcome.refusal.code, detail=str(outcome.refusal))
+
+
 class FailureView(AgentView):
     """An attempt that ended without a result."""
 

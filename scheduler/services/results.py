@@ -1,16 +1,21 @@
 """What an agent reports of a running attempt: progress, output files, and the result with its receipt."""
 
+import base64
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection, transaction
+from django.db.models import Prefetch
+from django.db.models.fields.json import KeyTextTransform
 
 from common import errors, jobs, live
 from nodes.models import Node
 from opengrid import digests, keys
-from opengrid.messages import AttemptBeat, ExitReason, ResultRequest
+from opengrid.messages import AttemptBeat, ExitReason, ResultRequest, SignedResult, SmallFile
+from registry import services as registry
 from registry.models import Blob
 from scheduler.models import Attempt, AttemptOutput
 from scheduler.services import evidence, timeline
@@ -93,8 +98,15 @@ def attempt_of(*, node: Node, attempt_id: int, token: int) -> Attempt:
 
 def output_limit_bytes(attempt: Attempt) -> int:
     """How many bytes the outputs of an attempt may have together."""
-    limit: int = attempt.task.job.spec["disk_mib"] * 1024 * 1024
-    return limit
+    disk_mib = getattr(attempt, "disk_mib", None)  # annotated where the job's long request is not loaded
+    return int(attempt.task.job.spec["disk_mib"] if disk_mib is None else disk_mib) * 1024 * 1024
+
+
+def _check_limits(files: int, size_bytes: int, limit_bytes: int) -> None:
+    if files > OUTPUT_FILES or size_bytes > limit_bytes:
+        raise TooMuchOutput(
+            f"{files} files of {size_bytes} bytes; accepted are {OUTPUT_FILES} files of {limit_bytes} bytes together"
+        )
 
 
 def output_name(text: str) -> str:
@@ -116,77 +128,188 @@ def record_output(*, attempt: Attempt, name: str, blob: Blob) -> AttemptOutput:
         raise StaleToken(f"attempt {attempt.pk} with token {attempt.token} takes no more outputs")
     output, _ = AttemptOutput.objects.update_or_create(attempt=attempt, name=name, defaults={"blob": blob})
     outputs = AttemptOutput.objects.filter(attempt=attempt).select_related("blob")
-    size = sum(output.blob.size_bytes for output in outputs)
-    limit = output_limit_bytes(attempt)
-    if len(outputs) > OUTPUT_FILES or size > limit:
-        raise TooMuchOutput(
-            f"{len(outputs)} files of {size} bytes; accepted are {OUTPUT_FILES} files of {limit} bytes together"
-        )
+    _check_limits(len(outputs), sum(output.blob.size_bytes for output in outputs), output_limit_bytes(attempt))
     return output
 
 
 _SUBMIT = """
-UPDATE scheduler_attempt SET state = 'SUBMITTED', submitted_at = now(), result_digest = %(digest)s,
-  receipt = %(receipt)s, receipt_signature = %(signature)s, progress_permille = 1000,
-  metered_ms = LEAST(%(cap)s, GREATEST(0, (EXTRACT(EPOCH FROM now() - claimed_at) * 1000)::bigint))
-WHERE id = %(attempt)s AND node_id = %(node)s AND token = %(token)s AND state = 'RUNNING' AND deadline_at >= now()
+WITH new AS (
+  SELECT * FROM unnest(%(ids)s::bigint[], %(tokens)s::bigint[], %(caps)s::bigint[], %(digests)s::text[],
+    %(receipts)s::jsonb[], %(signatures)s::text[]) AS new (id, token, cap_ms, digest, receipt, signature)
+)
+UPDATE scheduler_attempt AS attempt SET state = 'SUBMITTED', submitted_at = now(), result_digest = new.digest,
+  receipt = new.receipt, receipt_signature = new.signature, progress_permille = 1000,
+  metered_ms = LEAST(new.cap_ms, GREATEST(0, (EXTRACT(EPOCH FROM now() - attempt.claimed_at) * 1000)::bigint))
+FROM new WHERE attempt.id = new.id AND attempt.node_id = %(node)s AND attempt.token = new.token
+  AND attempt.state = 'RUNNING' AND attempt.deadline_at >= now()
+RETURNING attempt.id
 """
 
 
-@transaction.atomic
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one of several results: the attempt, or why it was refused."""
+
+    attempt: Attempt | None
+    refusal: errors.AppError | None = None
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """A result that fits its attempt: digests by name of all its outputs, contents of those that came along."""
+
+    attempt: Attempt
+    result: SignedResult
+    outputs: Mapping[str, str]
+    contents: Mapping[str, bytes]
+
+
 def report_result(*, node: Node, attempt_id: int, request: ResultRequest, now: datetime) -> Attempt:
     """Take in a result: the receipt must be the node's, fit the attempt and list what was uploaded.
 
     The fencing token is checked in the statement that records the result. The same receipt again is
     answered as before. Raises: StaleToken, WrongReceipt.
     """
-    receipt = request.receipt
-    own = Attempt.objects.select_related("task__job", "task__input").filter(pk=attempt_id, node=node)
-    attempt = own.select_for_update(no_key=True, of=("self",)).first()
-    if attempt is None:
-        raise StaleToken(f"attempt {attempt_id} is not this node's")
+    if request.receipt.attempt_id != attempt_id:
+        raise WrongReceipt("it names another attempt, task or node")
+    result = SignedResult(receipt=request.receipt, signature=request.signature)
+    outcome = report_results(node=node, results=[result], now=now)[0]
+    if outcome.attempt is None:
+        assert outcome.refusal is not None
+        raise outcome.refusal
+    outcome.attempt.refresh_from_db()
+    return outcome.attempt
+
+
+@transaction.atomic
+def report_results(*, node: Node, results: Sequence[SignedResult], now: datetime) -> list[Outcome]:
+    """Take in several results, each for itself: one that is refused does not keep the others.
+
+    1. Lock the attempts, in order, and look at what was uploaded for them.
+    2. Check each receipt: the node's signature, its attempt, its input, its outputs, within the task's limits.
+    3. One statement records all, each under its fencing token; who lost a task cannot deliver it.
+    4. Files that came along are stored with it. Evidence, and one hint for the worker.
+    """
+    attempts = _own_attempts(node, {result.receipt.attempt_id for result in results})
+    outcomes: list[Outcome] = []
+    taken: dict[int, _Taken] = {}
+    for result in results:
+        attempt = attempts.get(result.receipt.attempt_id)
+        try:
+            if attempt is None or attempt.pk in taken:
+                raise StaleToken(
+                    f"attempt {result.receipt.attempt_id} is not this node's, or came twice in one message"
+                )
+            _check_signature(node, result)
+            if attempt.receipt == result.receipt.document():
+                outcomes.append(Outcome(attempt))
+                continue
+            taken[attempt.pk] = _fitting(attempt, node, result)
+            outcomes.append(Outcome(attempt))
+        except errors.AppError as refusal:
+            outcomes.append(Outcome(None, refusal))
+    recorded = _submit(node, list(taken.values()))
+    for pk in taken.keys() - recorded:
+        stale = StaleToken(f"attempt {pk} with token {taken[pk].result.receipt.token} is not running on this node")
+        outcomes = [Outcome(None, stale) if outcome.attempt is taken[pk].attempt else outcome for outcome in outcomes]
+    _keep_files([found for pk, found in taken.items() if pk in recorded])
+    _announce([found.attempt for pk, found in taken.items() if pk in recorded], now)
+    return outcomes
+
+
+def _own_attempts(node: Node, ids: Iterable[int]) -> dict[int, Attempt]:
+    """The node's attempts, locked, with what their checks need; the job's long request stays where it is."""
+    found = (
+        Attempt.objects.select_related("task__job", "task__input")
+        .defer("task__job__spec")
+        .annotate(disk_mib=KeyTextTransform("disk_mib", "task__job__spec"))
+        .prefetch_related(Prefetch("outputs", AttemptOutput.objects.select_related("blob")))
+        .filter(pk__in=ids, node=node)
+    )
+    return {attempt.pk: attempt for attempt in found.order_by("pk").select_for_update(no_key=True, of=("self",))}
+
+
+def _check_signature(node: Node, result: SignedResult) -> None:
     try:
-        keys.verify_document(node.public_key, keys.RECEIPT, receipt.document(), request.signature)
+        keys.verify_document(node.public_key, keys.RECEIPT, result.receipt.document(), result.signature)
     except keys.BadSignature as error:
         raise WrongReceipt(f"signature: {error}") from error
-    _check_receipt(attempt, node, request)
-    if attempt.receipt == receipt.document():
-        return attempt
-    outputs = sorted((output.name, output.blob.digest) for output in attempt.outputs.select_related("blob"))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _SUBMIT,
-            {
-                "digest": digests.of_document([list(output) for output in outputs]),
-                "receipt": json.dumps(receipt.document()),
-                "signature": request.signature,
-                "cap": attempt.task.job.max_seconds * 1000,
-                "attempt": attempt.pk,
-                "node": node.pk,
-                "token": receipt.token,
-            },
-        )
-        if cursor.rowcount != 1:
-            raise StaleToken(f"attempt {attempt_id} with token {receipt.token} is not running on this node")
-    evidence.record_delivery(attempt, success=True, reason="delivered", at=now)
-    jobs.enqueue("scheduler.tasks.verify_task", task_id=attempt.task_id)
-    timeline.changed(attempt.task.job)
-    attempt.refresh_from_db()
-    return attempt
 
 
-def _check_receipt(attempt: Attempt, node: Node, request: ResultRequest) -> None:
-    receipt = request.receipt
-    if (receipt.attempt_id, receipt.task_id, receipt.node_id) != (attempt.pk, attempt.task_id, node.pk):
+def _fitting(attempt: Attempt, node: Node, result: SignedResult) -> _Taken:
+    """The result if its receipt fits the attempt. Raises: WrongReceipt, TooMuchOutput."""
+    receipt = result.receipt
+    if (receipt.task_id, receipt.node_id) != (attempt.task_id, node.pk):
         raise WrongReceipt("it names another attempt, task or node")
     if receipt.exit_reason is not ExitReason.OK:
         raise WrongReceipt(f"exit reason {receipt.exit_reason}; a result has ok, a failure is reported as one")
     if attempt.task.input.digest not in receipt.input_digests:
         raise WrongReceipt("it does not name the input of the task")
-    uploaded = {output.name: output.blob for output in attempt.outputs.select_related("blob")}
-    listed = {output.name: output for output in receipt.outputs}
-    if not listed or listed.keys() != uploaded.keys() or len(listed) != len(receipt.outputs):
-        raise WrongReceipt(f"it lists {sorted(listed)}, uploaded were {sorted(uploaded)}")
-    for name, output in listed.items():
-        if (output.digest, output.size_bytes) != (uploaded[name].digest, uploaded[name].size_bytes):
+    present = {output.name: (output.blob.digest, output.blob.size_bytes) for output in attempt.outputs.all()}
+    contents = {file.name: _content(file) for file in result.files}
+    if len(contents) != len(result.files) or contents.keys() & present.keys():
+        raise WrongReceipt("a file came twice")
+    present |= {name: (digests.of_bytes(content), len(content)) for name, content in contents.items()}
+    listed = {output.name: (output.digest, output.size_bytes) for output in receipt.outputs}
+    if not listed or listed.keys() != present.keys() or len(listed) != len(receipt.outputs):
+        raise WrongReceipt(f"it lists {sorted(listed)}, uploaded were {sorted(present)}")
+    for name, (digest, size_bytes) in listed.items():
+        if (digest, size_bytes) != present[name]:
             raise WrongReceipt(f"{name}: other contents were uploaded")
+    _check_limits(len(present), sum(size for _, size in present.values()), output_limit_bytes(attempt))
+    return _Taken(attempt, result, {name: digest for name, (digest, _) in present.items()}, contents)
+
+
+def _content(file: SmallFile) -> bytes:
+    try:
+        return base64.b64decode(file.content, validate=True)
+    except ValueError as error:
+        raise WrongReceipt(f"{file.name}: {error}; accepted is base64 with padding") from error
+
+
+def _submit(node: Node, taken: Sequence[_Taken]) -> set[int]:
+    """Record results in one statement; ids of the attempts that were still running under their tokens."""
+    if not taken:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _SUBMIT,
+            {
+                "node": node.pk,
+                "ids": [found.attempt.pk for found in taken],
+                "tokens": [found.result.receipt.token for found in taken],
+                "caps": [found.attempt.task.job.max_seconds * 1000 for found in taken],
+                "digests": [
+                    digests.of_document([list(output) for output in sorted(found.outputs.items())]) for found in taken
+                ],
+                "receipts": [json.dumps(found.result.receipt.document()) for found in taken],
+                "signatures": [found.result.signature for found in taken],
+            },
+        )
+        return {pk for (pk,) in cursor.fetchall()}
+
+
+def _keep_files(taken: Sequence[_Taken]) -> None:
+    """Store what came along and note it as outputs."""
+    contents = [content for found in taken for content in found.contents.values()]
+    if not contents:
+        return
+    ids = registry.store_small(contents=contents)
+    AttemptOutput.objects.bulk_create(
+        [
+            AttemptOutput(attempt=found.attempt, name=name, blob_id=ids[found.outputs[name]])
+            for found in taken
+            for name in sorted(found.contents)
+        ]
+    )
+
+
+def _announce(attempts: Sequence[Attempt], now: datetime) -> None:
+    if not attempts:
+        return
+    evidence.record_deliveries(attempts, success=True, reason="delivered", at=now)
+    for attempt in attempts:
+        attempt.state = Attempt.State.SUBMITTED
+        jobs.enqueue("scheduler.tasks.verify_task", task_id=attempt.task_id)
+    for job in {attempt.task.job for attempt in attempts}:
+        timeline.changed(job)

@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from opengrid import digests
 
 PROTOCOL_VERSION: Final = 1
+SMALL_FILE_BYTES: Final = 64 * 1024
+SMALL_FILE_CHARS: Final = 4 * -(-SMALL_FILE_BYTES // 3)
+RESULTS_TOGETHER: Final = 100
 
 Digest = Annotated[str, StringConstraints(pattern=digests.PATTERN)]
 PublicKey = Annotated[str, StringConstraints(pattern=r"^ed25519:[A-Za-z0-9_-]{43}$")]
@@ -311,6 +314,42 @@ class ResultReply(Message):
 
     attempt_id: Positive
     state: Word
+
+
+class SmallFile(Message):
+    """An output file that travels with its receipt: at most 64 KiB, in base64 (RFC 4648, padded)."""
+
+    name: FileName
+    content: Annotated[str, StringConstraints(max_length=SMALL_FILE_CHARS, pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
+
+
+class SignedResult(Message):
+    """One result among several. Outputs that are not in `files` were uploaded before."""
+
+    receipt: Receipt
+    signature: Signature
+    files: Annotated[tuple[SmallFile, ...], Field(max_length=64)] = ()
+
+
+class ResultsRequest(Message):
+    """Successful executions, together. Each is taken or refused for itself, and safe to send again."""
+
+    results: Annotated[tuple[SignedResult, ...], Field(min_length=1, max_length=RESULTS_TOGETHER)]
+
+
+class ResultOutcome(Message):
+    """What became of one of them: its state, or the code of the refusal."""
+
+    attempt_id: Positive
+    state: Text = ""
+    code: Text = ""
+    detail: Text = ""
+
+
+class ResultsReply(Message):
+    """One outcome for each result, in the order in which they came."""
+
+    outcomes: tuple[ResultOutcome, ...]
 
 
 class FailureRequest(Message):
