@@ -50,7 +50,7 @@ class WantedPanel(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(strict=True, extra="forbid", frozen=True)
 
     name: str = pydantic.Field(max_length=40)
-    key: str = pydantic.Field(max_length=40)
+    key: str = pydantic.Field(max_length=120)
 
 
 class Watch(pydantic.BaseModel):

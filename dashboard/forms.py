@@ -2,14 +2,17 @@
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import pydantic
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import Membership
 from common import money
 from dashboard.core import quantities, rows
+from dashboard.queries.machines import Share
 from marketplace.models import Order
 from nodes.models import Node
 from opengrid.manifest import Tensor
@@ -352,3 +355,59 @@ class SummaryForm(forms.Form):
     summary = forms.CharField(
         label=_("What it does"), max_length=300, required=False, widget=forms.Textarea(attrs={"rows": 3})
     )
+
+
+class PercentField(forms.CharField):
+    """A share in percent with at most two decimals; its value is basis points."""
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
+        super().__init__(max_length=10, required=False, widget=widget, **options)
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value).strip().removesuffix("%").strip().replace(",", ".")
+        if not text:
+            return 0
+        if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,2})?", text) is None:
+            raise forms.ValidationError(_("Found “%(found)s”; accepted is a number such as 12.5") % {"found": text})
+        whole, _dot, rest = text.partition(".")
+        return int(whole) * 100 + int(rest.ljust(2, "0"))
+
+
+class SharesForm(forms.Form):
+    """Who shares in a node's earnings: a field for each owner there is, and a place for one more."""
+
+    new_owner = forms.ModelChoiceField(
+        label=_("One more owner"), queryset=Membership.objects.none(), required=False, empty_label=_("nobody")
+    )
+    new_share = PercentField(label=_("Share"))
+
+    def __init__(self, *arguments: Any, members: Any, shares: Iterable[Share], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.owners = list(shares)
+        known = [share.owner_id for share in self.owners]
+        self.fields["new_owner"].queryset = members.exclude(pk__in=known)  # type: ignore[attr-defined]
+        self.fields["new_owner"].label_from_instance = lambda member: str(member.user)  # type: ignore[attr-defined]
+        for share in self.owners:
+            field = PercentField(label=share.owner, initial=quantities.price(share.share_bp * 10_000))
+            self.fields[f"share_{share.owner_id}"] = field
+
+    @property
+    def owner_fields(self) -> list[Any]:
+        """The fields of those who share in it already."""
+        return [self[f"share_{share.owner_id}"] for share in self.owners]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if cleaned.get("new_share") and not cleaned.get("new_owner") and "new_owner" not in self.errors:
+            self.add_error("new_owner", _("Choose who gets this share."))
+        if cleaned.get("new_owner") and not cleaned.get("new_share") and "new_share" not in self.errors:
+            self.add_error("new_share", _("Say how much."))
+        return cleaned
+
+    def shares(self) -> dict[int, int]:
+        """Membership id -> basis points, those with nothing left out."""
+        found = {share.owner_id: self.cleaned_data[f"share_{share.owner_id}"] for share in self.owners}
+        if self.cleaned_data["new_owner"]:
+            found[self.cleaned_data["new_owner"].pk] = self.cleaned_data["new_share"]
+        return {owner: share for owner, share in found.items() if share}

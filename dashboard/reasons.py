@@ -63,6 +63,12 @@ REASONS: dict[str, Words] = {
     "nothing_offered": _("Waiting: no node offers free capacity at present"),
     "offers_above_limit": _("Waiting: every offer costs more than this job’s limit"),
     "offers_do_not_fit": _("Waiting: none of the offers within the limit can carry what is left"),
+    # why a node is idle
+    "leased_without_task": _("Its lots are leased, and the jobs that hold them have no task for it at this moment"),
+    "nothing_offered_by_node": _("It offers nothing at present; its agent makes an offer when it has free lots"),
+    "nobody_buys": _("Nobody is asking for lots at present"),
+    "bids_below_ask": _("Nobody bids as much as it asks"),
+    "bids_do_not_fit": _("Those who bid enough need something else, or are about to be matched"),
     # a node's life
     "joined": _("The machine has joined and measures itself"),
     "benchmark_accepted": _("Measured, and the sandbox passed its self-test"),

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from django.utils.translation import gettext_lazy as _
 
+from common import errors
+from dashboard.core import plot, quantities, wishes
 from dashboard.panels.panel import Panel, number
-from dashboard.queries import machines
+from dashboard.queries import fleet, machines
 from dashboard.queries import viewer as viewers
 from dashboard.queries.viewer import Viewer
 from nodes import queries as nodes
@@ -19,14 +22,30 @@ def _node(viewer: Viewer, key: str) -> Node:
 
 
 def _list(viewer: Viewer, key: str) -> Mapping[str, Any]:
-    return {"rows": machines.listed(viewer), "may_add": viewer.may("nodes.add")}
+    try:
+        wish = fleet.Wish(**wishes.unpack(key, fleet.NAMES))
+    except (ValueError, KeyError) as error:
+        raise errors.NotFound from error
+    page = fleet.page(viewer, wish)
+    more = urlencode({name: value for name, value in (wish.as_dict() | {"after": page.after}).items() if value})
+    return {
+        "rows": page.rows,
+        "counts": page.counts,
+        "wish": wish,
+        "more": more if page.after else "",
+        "may_add": viewer.may("nodes.add"),
+        "total": sum(page.counts[name] for name in ("", "retired")),
+    }
 
 
 def _state(viewer: Viewer, key: str) -> Mapping[str, Any]:
     node = _node(viewer, key)
+    row = machines.row(viewer, node)
     return {
         "node": node,
-        "row": machines.row(viewer, node),
+        "row": row,
+        "idle": machines.why_idle(viewer, row),
+        "quarantine": machines.quarantine(node),
         "may_judge": viewer.may("nodes.quarantine"),
         "may_drain": states.may_step(node.state, states.DRAINING),
         "may_retire": states.may_step(node.state, states.RETIRED),
@@ -36,6 +55,35 @@ def _state(viewer: Viewer, key: str) -> Mapping[str, Any]:
 def _earnings(viewer: Viewer, key: str) -> Mapping[str, Any]:
     node = _node(viewer, key)
     return {"node": node, "earnings": machines.earnings(viewer, node), "shares": machines.shares(node)}
+
+
+def _use(viewer: Viewer, key: str) -> Mapping[str, Any]:
+    node = _node(viewer, key)
+    hours = machines.by_hour(viewer, node)
+    capacity = max(1, node.sellable_lots) * 3_600_000
+    used = [min(1000, 1000 * hour.worked_ms // capacity) for hour in hours]
+    earned = [hour.earned_micro for hour in hours]
+    words = [f"{hour.began_at:%H:%M}" for hour in hours]
+    return {
+        "node": node,
+        "used_bars": plot.bars(
+            used, [f"{at}: {share / 10:.1f} %" for at, share in zip(words, used, strict=True)], most=1000
+        ),
+        "earned_bars": plot.bars(
+            earned, [f"{at}: {quantities.price(sum_)}" for at, sum_ in zip(words, earned, strict=True)]
+        ),
+        "bars_width": plot.width(hours),
+        "first": words[0],
+        "used_now_permille": used[-1],
+        "earned_micro": sum(earned),
+        "best_micro": max(earned),
+    }
+
+
+def _evidence(viewer: Viewer, key: str) -> Mapping[str, Any]:
+    node = _node(viewer, key)
+    rows, after = machines.evidence(node)
+    return {"node": node, "rows": rows, "after": after}
 
 
 def _scores(viewer: Viewer, key: str) -> Mapping[str, Any]:
@@ -89,6 +137,8 @@ def _of_joining(viewer: Viewer, key: str) -> tuple[str, ...]:
 PANELS = (
     Panel("nodes-list", _("Nodes"), _list, _of_cooperative, app="nodes"),
     Panel("node-state", _("State"), _state, _of_node, css="node-state", app="nodes"),
+    Panel("node-use", _("Last 24 hours"), _use, _of_node, app="nodes"),
+    Panel("node-evidence", _("Evidence"), _evidence, _of_node, app="nodes"),
     Panel("node-earnings", _("Earnings"), _earnings, _of_node, app="nodes"),
     Panel("node-scores", _("Scores"), _scores, _of_node, app="nodes"),
     Panel("node-attempts", _("What it ran"), _attempts, _of_node, app="nodes"),

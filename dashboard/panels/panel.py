@@ -10,7 +10,7 @@ from django.utils.functional import Promise
 from common import errors
 from dashboard.queries.viewer import Viewer
 
-KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
+KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,120}")
 
 
 @dataclass(frozen=True)

@@ -4,19 +4,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Q, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Count, Max, Q, Sum
+from django.db.models.functions import Coalesce, TruncHour
 
 from dashboard.queries.viewer import Viewer
-from marketplace.models import Lease, Order
+from marketplace import queries as market
+from marketplace.models import Book, Lease, Order
 from nodes import queries as nodes
 from nodes.core import states
-from nodes.models import Node
+from nodes.models import Node, NodeEvent
 from reputation import queries as reputation
 from reputation.models import Contribution, Dimension, Evidence
 from scheduler.models import Attempt
 
 ATTEMPT_ROWS = 25
+EVIDENCE_ROWS = 25
+HOURS = 24
 
 
 @dataclass(frozen=True)
@@ -42,26 +45,20 @@ class NodeRow:
         return max(0, self.node.sellable_lots - self.lots_sold)
 
 
-def listed(viewer: Viewer) -> list[NodeRow]:
-    """The cooperative's nodes, the viewer's own first, retired ones last. Five queries."""
-    rows = nodes.nodes_of(viewer.cooperative_id)
-    found = _rows(viewer, rows)
-    return sorted(found, key=lambda row: (row.node.state == states.RETIRED, not row.is_mine, row.node.name))
-
-
 def operated(viewer: Viewer) -> list[NodeRow]:
     """The viewer's own nodes that are not retired, by name."""
-    return _rows(viewer, nodes.nodes_operated_by(viewer.membership.pk).exclude(state=states.RETIRED))
+    return rows(viewer, nodes.nodes_operated_by(viewer.membership.pk).exclude(state=states.RETIRED))
 
 
 def row(viewer: Viewer, node: Node) -> NodeRow:
     """One node as lists show it."""
-    return _rows(viewer, [node])[0]
+    return rows(viewer, [node])[0]
 
 
-def _rows(viewer: Viewer, rows: Iterable[Node]) -> list[NodeRow]:
-    rows = list(rows)
-    ids = [node.pk for node in rows]
+def rows(viewer: Viewer, found: Iterable[Node]) -> list[NodeRow]:
+    """Nodes as lists show them, in the order given. Four queries."""
+    found = list(found)
+    ids = [node.pk for node in found]
     sold = _lots_sold(ids)
     asks = _asks(ids)
     earned = earned_since(ids, viewer.day_began_at)
@@ -76,7 +73,7 @@ def _rows(viewer: Viewer, rows: Iterable[Node]) -> list[NodeRow]:
             earned_micro=earned.get(node.pk, 0),
             correctness_micro=scores[node.pk][Dimension.CORRECTNESS],
         )
-        for node in rows
+        for node in found
     ]
 
 
@@ -168,11 +165,85 @@ class Share:
     """A member's part of a node's earnings, in basis points."""
 
     owner: str
+    owner_id: int
     share_bp: int
 
 
 def shares(node: Node) -> list[Share]:
-    """Who shares in the node's earnings."""
+    """Who shares in the node's earnings. One query."""
     rows = node.shares.select_related("owner__user").order_by("-share_bp", "pk")
-    found = [Share(str(share.owner.user), share.share_bp) for share in rows]
-    return found or [Share(str(node.operator.user), nodes.WHOLE_BP)]
+    found = [Share(str(share.owner.user), share.owner_id, share.share_bp) for share in rows]
+    return found or [Share(str(node.operator.user), node.operator_id, nodes.WHOLE_BP)]
+
+
+@dataclass(frozen=True)
+class Hour:
+    """What a node did in one hour that began then: paid and unpaid work in lot-milliseconds, and its earnings."""
+
+    began_at: datetime
+    worked_ms: int
+    earned_micro: int
+
+
+def by_hour(viewer: Viewer, node: Node) -> list[Hour]:
+    """The last HOURS hours, oldest first; work counts in the hour in which it was taken. Two queries."""
+    this = viewer.now.replace(minute=0, second=0, microsecond=0)
+    hours = [this - timedelta(hours=back) for back in range(HOURS - 1, -1, -1)]
+    taken = Attempt.objects.filter(node=node, claimed_at__gte=hours[0], metered_ms__isnull=False)
+    worked = taken.annotate(hour=TruncHour("claimed_at")).values_list("hour").order_by("hour")
+    paid = Contribution.objects.filter(node=node, at__gte=hours[0])
+    earned = paid.annotate(hour=TruncHour("at")).values_list("hour").order_by("hour")
+    ms = dict(worked.annotate(sum=Sum("metered_ms")))
+    micro = dict(earned.annotate(sum=Sum("earned_micro")))
+    return [Hour(hour, ms.get(hour, 0), micro.get(hour, 0)) for hour in hours]
+
+
+@dataclass(frozen=True)
+class Idle:
+    """Why a node has nothing to do now: a typed reason, its own ask and the best bid beside it."""
+
+    reason: str
+    asks_micro: int | None
+    bid_micro: int | None
+
+
+def why_idle(viewer: Viewer, row: NodeRow) -> Idle | None:
+    """Why the node runs nothing; None while it does. At most three queries."""
+    node = row.node
+    if Attempt.objects.filter(node=node, state=Attempt.State.RUNNING).exists():
+        return None
+    if node.state not in states.WORKING:
+        return Idle(node.state_reason, None, None)
+    if row.is_dark:
+        return Idle("node_dark", None, None)
+    if row.lots_sold:
+        return Idle("leased_without_task", None, None)
+    if row.asks_micro is None:
+        return Idle("nothing_offered_by_node", None, None)
+    books = Book.objects.filter(pool__cooperatives=viewer.cooperative_id)
+    bids = Order.objects.filter(book__in=books, side=Order.Side.BUY, state__in=market.RESTING, open_lots__gt=0)
+    best = bids.aggregate(best=Max("price_micro"))["best"]
+    if best is None:
+        return Idle("nobody_buys", row.asks_micro, None)
+    return Idle("bids_below_ask" if best < row.asks_micro else "bids_do_not_fit", row.asks_micro, best)
+
+
+def evidence(node: Node, before: int | None = None) -> tuple[list[Evidence], int | None]:
+    """A page of what was recorded about a node, newest first, and the cursor of the next. One query."""
+    rows = Evidence.objects.filter(node=node).order_by("-pk")
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    found = list(rows[: EVIDENCE_ROWS + 1])
+    return found[:EVIDENCE_ROWS], found[EVIDENCE_ROWS - 1].pk if len(found) > EVIDENCE_ROWS else None
+
+
+def quarantine(node: Node) -> list[NodeEvent]:
+    """What was said since the node was quarantined, the quarantine itself first. One query."""
+    if node.state != states.QUARANTINED:
+        return []
+    found: list[NodeEvent] = []
+    for event in nodes.events_of(node):
+        found.append(event)
+        if event.to_state == states.QUARANTINED and event.from_state != states.QUARANTINED:
+            break
+    return found[::-1]

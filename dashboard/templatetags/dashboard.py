@@ -219,3 +219,9 @@ def subject(reference: str) -> SafeString | str:
         return reference or "\N{EN DASH}"
     words = _("Job %(id)s") % {"id": place.number}
     return format_html('<a href="{}">{}</a>', reverse("job", args=[place.number]), words)
+
+
+@register.filter
+def weight(number: int) -> str:
+    """Thousandths of a whole fact."""
+    return quantities.units(number)

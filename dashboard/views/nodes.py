@@ -1,28 +1,118 @@
 """Pages of nodes: list, one node, its owner's and the stewards' acts, adding a machine."""
 
+from collections.abc import Iterator
+
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts import queries as accounts
 from common import errors
-from dashboard.forms import AddNodeForm, ReasonForm, TermsForm
+from dashboard.core import sheets, wishes
+from dashboard.forms import AddNodeForm, ReasonForm, SharesForm, TermsForm
+from dashboard.queries import fleet
+from dashboard.queries import machines as reads
 from dashboard.queries import viewer as viewers
 from dashboard.queries.viewer import Viewer
-from dashboard.views.entry import act, leave, viewer_page
+from dashboard.views.entry import act, cursor, leave, viewer_page
 from marketplace import services as market
 from nodes import queries, services
 from nodes.core import reasons, states
 from nodes.models import Node
 
+COLUMNS = (
+    "id", "name", "state", "operator", "tier", "zone", "lots_sold", "lots", "asks_credits_per_core_hour",
+    "earned_today_credits", "correctness_millionths", "heard_at",
+)  # fmt: skip
+
 
 @require_GET
 @viewer_page("nodes.view")
 def nodes(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """Every node of the cooperative, live."""
-    return render(request, "nodes/nodes.html", {"may_add": viewer.may("nodes.add")})
+    """The cooperative's nodes, live. Search, state, order and cursor are in the address."""
+    wish = _wish(request)
+    context = {
+        "wish": wish,
+        "key": wishes.pack(wish.as_dict()),
+        "may_add": viewer.may("nodes.add"),
+        "is_mine_asked": wish.mine == "1",
+        "csv": request.GET.urlencode(),
+    }
+    return render(request, "nodes/nodes.html", context)
+
+
+@require_GET
+@viewer_page("nodes.view")
+def nodes_csv(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """Every node of the list as it is asked for, as CSV."""
+    answer = StreamingHttpResponse(_csv(viewer, _wish(request)), content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = 'attachment; filename="nodes.csv"'
+    return answer
+
+
+def _csv(viewer: Viewer, wish: fleet.Wish) -> Iterator[str]:
+    yield sheets.line(COLUMNS)
+    for row in fleet.every(viewer, wish):
+        node = row.node
+        yield sheets.line(
+            (
+                node.pk,
+                node.name,
+                "MISSING" if row.is_missing else node.state,
+                str(node.operator.user),
+                node.tier,
+                node.zone,
+                row.lots_sold,
+                node.sellable_lots,
+                "" if row.asks_micro is None else sheets.credits(row.asks_micro),
+                sheets.credits(row.earned_micro),
+                row.correctness_micro,
+                node.last_seen_at.isoformat() if node.last_seen_at else "",
+            )
+        )
+
+
+def _wish(request: HttpRequest) -> fleet.Wish:
+    """What the address asks for; nonsense is 404. Values longer than a key takes are cut."""
+    asked = {name: request.GET.get(name, "").strip()[:40] for name in fleet.NAMES}
+    try:
+        return fleet.Wish(**wishes.unpack(wishes.pack(asked), fleet.NAMES))
+    except (ValueError, KeyError) as error:
+        raise Http404 from error
+
+
+@require_GET
+@viewer_page("nodes.view")
+def evidence(request: HttpRequest, viewer: Viewer, node_id: int) -> HttpResponse:
+    """What was recorded about a node, page by page, and how a score comes of it."""
+    found = _node(viewer, node_id)
+    rows, after = reads.evidence(found, cursor(request))
+    return render(request, "nodes/evidence.html", {"node": found, "rows": rows, "after": after})
+
+
+@require_POST
+@viewer_page("nodes.view")
+def shares(request: HttpRequest, viewer: Viewer, node_id: int) -> HttpResponse:
+    """The operator divides what the node earns from now on."""
+    found = _node(viewer, node_id)
+    form = SharesForm(request.POST, members=accounts.members(viewer.membership.cooperative), shares=reads.shares(found))
+    if form.is_valid():
+        try:
+            services.set_shares(by=viewer.membership, node=found, shares=form.shares())
+        except errors.Invalid as error:
+            form.add_error(None, f"{error.title}: {error.detail}")
+        except errors.NotFound as error:
+            raise Http404 from error
+        except errors.Forbidden as error:
+            raise PermissionDenied(error.detail) from error
+        else:
+            messages.success(request, _("The shares are changed. They hold for what is settled from now on."))
+            return leave(request, "node", node_id)
+    return _page(request, viewer, found, shares_form=form)
 
 
 @require_GET
@@ -32,10 +122,19 @@ def node(request: HttpRequest, viewer: Viewer, node_id: int) -> HttpResponse:
     return _page(request, viewer, _node(viewer, node_id))
 
 
-def _page(request: HttpRequest, viewer: Viewer, found: Node, form: TermsForm | None = None) -> HttpResponse:
+def _page(
+    request: HttpRequest,
+    viewer: Viewer,
+    found: Node,
+    form: TermsForm | None = None,
+    shares_form: SharesForm | None = None,
+) -> HttpResponse:
     is_mine = found.operator_id == viewer.membership.pk
     if form is None and is_mine:
         form = TermsForm.of(found)
+    if shares_form is None and is_mine:
+        members = accounts.members(viewer.membership.cooperative)
+        shares_form = SharesForm(members=members, shares=reads.shares(found))
     context = {
         "node": found,
         "is_mine": is_mine,
@@ -43,9 +142,11 @@ def _page(request: HttpRequest, viewer: Viewer, found: Node, form: TermsForm | N
         "may_validate": viewer.may("nodes.validate"),
         "is_retired": found.state == states.RETIRED,
         "form": form,
+        "shares_form": shares_form if is_mine else None,
         "reason_form": ReasonForm(),
     }
-    return render(request, "nodes/node.html", context, status=422 if form is not None and form.errors else 200)
+    refused = any(each is not None and each.errors for each in (form, shares_form))
+    return render(request, "nodes/node.html", context, status=422 if refused else 200)
 
 
 @require_POST

@@ -1,6 +1,5 @@
 """The wallet: figures, statement with drill-down to postings, CSV."""
 
-import csv
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +7,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, St
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from common import errors, money
+from common import errors
+from dashboard.core import sheets
 from dashboard.queries import money as reads
 from dashboard.queries.viewer import Viewer
 from dashboard.views.entry import cursor, viewer_page
@@ -39,13 +39,6 @@ def transfer(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     return render(request, "ledger/transfer.html", {"key": key, "sides": sides})
 
 
-class _Echo:
-    """A file that gives back what is written to it, for csv.writer."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
 @require_GET
 @viewer_page("ledger.view_own")
 def statement_csv(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
@@ -56,25 +49,7 @@ def statement_csv(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 
 
 def _rows(viewer: Viewer) -> Iterator[str]:
-    writer = csv.writer(_Echo())
-    yield writer.writerow(COLUMNS)
+    yield sheets.line(COLUMNS)
     for line in reads.whole_statement(viewer):
-        yield writer.writerow(
-            (
-                line.made_at.isoformat(),
-                line.kind,
-                _plain(line.reason),
-                line.key,
-                _credits(line.amount_micro),
-                _credits(line.balance_micro),
-            )
-        )
-
-
-def _credits(micro: int) -> str:
-    return money.format_credits(micro).replace(",", "")
-
-
-def _plain(text: str) -> str:
-    """Text that a spreadsheet will not take for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+        amounts = (sheets.credits(line.amount_micro), sheets.credits(line.balance_micro))
+        yield sheets.line((line.made_at.isoformat(), line.kind, line.reason, line.key, *amounts))
