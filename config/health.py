@@ -15,18 +15,21 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.utils.decorators import sync_and_async_middleware
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
 
 REDIS_SECONDS = 1.0
 _known: dict[str, bool] = {}
 
 
 @never_cache
+@require_safe
 def healthz(_request: HttpRequest) -> HttpResponse:
     """Answer without touching anything: a process that can do this is alive."""
     return JsonResponse({"status": "alive"})
 
 
 @never_cache
+@require_safe
 def readyz(_request: HttpRequest) -> HttpResponse:
     """Answer 200 when work can be taken, else 503 with the reason. Redis may be away: degraded."""
     postgres = _postgres_problem()

@@ -7,12 +7,14 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.safestring import SafeString, mark_safe
+from django.views.decorators.http import require_GET
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 PAGES = ("errors", "reasons", "glossary")
 
 
+@require_GET
 def page(request: HttpRequest, name: str) -> HttpResponse:
     """One page of the documentation; its headings are anchors, such as /docs/errors#insufficient_funds."""
     if name not in PAGES:
