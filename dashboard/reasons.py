@@ -32,6 +32,8 @@ REASONS: dict[str, Words] = {
     "attempts_exhausted": _("it was tried as often as the rules allow"),
     "disagreed": _("the result differs from the one that two owners agree on"),
     "agreed": _("agrees with another owner’s result"),
+    "heard": _("it was there"),
+    "not_heard": _("it was not heard of"),
     "unchecked": _("accepted without a check, as the job asked"),
     # why an attempt ended
     "ok": _("ended well"),

@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Mapping
 
 LONGEST = 80
-"""Letters of all values together; a key has room for them and for nothing else."""
+"""Bytes of all values together; a key has room for them and for nothing else."""
 PLAIN = "all"
 
 
@@ -16,8 +16,10 @@ def pack(wish: Mapping[str, str]) -> str:
     """
     if not any(wish.values()):
         return PLAIN
-    text = "\n".join(value.replace("\n", " ") for value in wish.values())
-    raw = text.encode()[: LONGEST + len(wish)]
+    values = [value.replace("\n", " ") for value in wish.values()]
+    while len(raw := "\n".join(values).encode()) > LONGEST:
+        longest = max(range(len(values)), key=lambda number: len(values[number]))
+        values[longest] = values[longest][:-1]
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 

@@ -17,7 +17,7 @@ from nodes.models import Node
 from reputation.models import Score
 from tests.dashboard import scenes
 
-words = st.text(alphabet=st.characters(exclude_characters="\n", codec="utf-8"), max_size=8)
+words = st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126), max_size=8)
 
 
 @given(st.fixed_dictionaries(dict.fromkeys(fleet.NAMES, words)))
@@ -27,6 +27,14 @@ def test_a_packed_wish_reads_back_and_is_a_key(found):
 
     assert KEY.fullmatch(key)
     assert wishes.unpack(key, fleet.NAMES) == wish
+
+
+@given(st.lists(st.text(max_size=60), min_size=5, max_size=5))
+def test_any_wish_packs_into_a_key_that_reads(values):
+    key = wishes.pack(dict(zip(fleet.NAMES, values, strict=True)))
+
+    assert KEY.fullmatch(key)
+    assert tuple(wishes.unpack(key, fleet.NAMES)) == fleet.NAMES
 
 
 @given(st.text(max_size=130))
