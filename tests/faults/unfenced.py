@@ -7,7 +7,8 @@ import os
 
 import django
 
-FENCE = " AND token = %(token)s AND state = 'RUNNING' AND deadline_at >= now()"
+FENCE = """ AND attempt.token = new.token
+  AND attempt.state = 'RUNNING' AND attempt.deadline_at >= now()"""
 
 
 class NoFence(RuntimeError):
