@@ -31,7 +31,7 @@ class Row:
     @property
     def ways(self) -> list[tuple[str, bool]]:
         """(permission, only for one's own) of each way to be allowed; empty where no permission is asked for."""
-        if self.who in ("anyone", "person") or self.is_for_nodes:
+        if self.who == "anyone" or self.who.startswith("person") or self.is_for_nodes:
             return []
         return [
             (way.removesuffix(" with mfa").removesuffix(" as owner"), "as owner" in way)

@@ -69,10 +69,13 @@ def expected(row: table.Row, caller: Caller) -> str:
         return row.elsewhere if caller.is_outsider and "as owner" in row.who else "served"
     if not caller.is_person and not (caller.scope and row.is_api):
         return row.signed_out
-    if row.who in ("anyone", "person"):
+    if row.who == "anyone":
         return row.not_allowed if caller.membership is None else "served"
+    if row.who.startswith("person"):
+        needed = row.who.rpartition("tokens with ")[2] if caller.scope and "tokens with" in row.who else ""
+        return "served" if not needed or may(caller, needed) else row.not_allowed
     if caller.membership is None:
-        return row.not_allowed
+        return row.elsewhere if "<cooperative_id>" in row.address else row.not_allowed
     ways = [(permission, owned) for permission, owned in row.ways if may(caller, permission)]
     if not ways:
         return row.not_allowed

@@ -60,7 +60,8 @@ class Caller:
             return client.post(path, body or {}, headers=self.headers)
         if method == "GET":
             return client.get(path, query, headers=self.headers)
-        return client.generic(method, path, json.dumps(body or {}).encode(), "application/json", headers=self.headers)
+        data = json.dumps(body or {}).encode()
+        return client.generic(method, path, data, "application/json", headers={"Idempotency-Key": "k", **self.headers})
 
 
 class World:
@@ -161,6 +162,8 @@ class World:
             "order_id": self.order.pk,
             "book_id": self.lease.book_id,
             "membership_id": self.founder.pk,
+            "member_id": self.founder.pk,
+            "cooperative_id": self.founder.cooperative_id,
             "invitation_id": self.invitation.pk,
             "issue_id": self.issue.pk,
             "version_id": self.version.pk,
@@ -187,7 +190,9 @@ class World:
 
     def query(self, address: str) -> dict[str, str]:
         """What has to stand behind the ? for those who may."""
+        preview = {"side": "BUY", "lots": "1", "price_micro": "1000000"}
         return {
+            "/api/v1/market/books/<book_id>/preview": preview,
             "/panels/<name>/<key>/": {"membership": str(self.founder.pk)},
             "/wallet/transfer/": {"key": f"job:{self.job.pk}:hold"},
         }.get(address, {})
