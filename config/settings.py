@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "marketplace",
     "scheduler",
     "dashboard",
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from accounts.urls import api_urlpatterns as accounts_api
+from dashboard.admin import console
 from dashboard.urls import api_urlpatterns as dashboard_api
 
 api_v1: list[URLPattern | URLResolver] = [
@@ -19,6 +20,7 @@ api_v1: list[URLPattern | URLResolver] = [
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include((api_v1, "api"))),
     path("account/", include("allauth.urls")),
+    path("console/", console.urls),
     path("", include("accounts.urls")),
     path("", include("dashboard.urls")),
 ]

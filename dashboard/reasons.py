@@ -180,6 +180,23 @@ DIMENSION_HELP: dict[str, Words] = {
     "delivery": _("how often it returns what it claimed, in time"),
     "uptime": _("how often it is there when it says it is"),
 }
+STEWARD_ACTS: dict[str, Words] = {
+    "QUARANTINE_NODE": _("quarantined a node"),
+    "RELEASE_NODE": _("released a node"),
+    "NAME_VALIDATOR": _("named a validator"),
+    "END_VALIDATOR": _("took a validator’s office back"),
+    "INVITE": _("made an invitation"),
+    "REVOKE_INVITATION": _("took an invitation back"),
+    "SET_ROLES": _("changed roles"),
+    "END_MEMBERSHIP": _("ended a membership"),
+    "PROPOSE_POLICY": _("proposed rules"),
+    "ADOPT_POLICY": _("adopted rules"),
+    "PROPOSE_CREDIT": _("proposed credit"),
+    "ISSUE_CREDIT": _("issued credit"),
+    "REFUSE_CREDIT": _("refused credit"),
+    "WITHDRAW_VERSION": _("withdrew a model version"),
+}
+
 TRANSFERS: dict[str, Words] = {
     "send": _("From one member to another"),
     "issue": _("Credit issued"),

@@ -7,7 +7,7 @@ view `ledger_balance` and the triggers that guard these tables are in migrations
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import Now
+from django.db.models.functions import Collate, Now
 
 from common.fields import Xid8Field
 from ledger.core import addresses, postings
@@ -34,6 +34,8 @@ class LedgerAccount(models.Model):
                 name="ledgeraccount_address_decides_sign",
             ),
         ]
+        # the accounts of one cooperative by address, a page at a time; bytes order, whatever the database's is
+        indexes = [models.Index(Collate("address", "C"), "asset", name="ledgeraccount_by_address")]
 
     def __str__(self) -> str:
         return f"{self.address} ({self.asset})"

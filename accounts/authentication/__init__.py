@@ -13,6 +13,12 @@ from accounts.authentication.members import (
     require,
 )
 from accounts.authentication.once import IdempotencyKeyInvalid, once
+from accounts.authentication.second_factor import (
+    confirm_address,
+    factors_of,
+    set_up_address,
+    used_second_factor,
+)
 
 __all__ = [
     "INVITATION_COOKIE",
@@ -22,10 +28,14 @@ __all__ = [
     "ScopeNotGranted",
     "TokenAuthentication",
     "choose_cooperative",
+    "confirm_address",
     "current_membership",
+    "factors_of",
     "member_page",
     "membership_of",
     "once",
     "person_of",
     "require",
+    "set_up_address",
+    "used_second_factor",
 ]

@@ -1,21 +1,26 @@
 """What the ledger answers. Amounts are micro-units of an asset."""
 
+from ledger.queries.accounts import AccountKind, accounts_under, totals
 from ledger.queries.balances import AccountBalance, accounts_of, balance, balances, trial_balance
-from ledger.queries.differences import Difference, Extent, extent, find_differences, payouts_frozen
+from ledger.queries.differences import Difference, Extent, extent, find_differences, open_freezes, payouts_frozen
 from ledger.queries.statements import StatementLine, postings_of, statement
 
 __all__ = [
     "AccountBalance",
+    "AccountKind",
     "Difference",
     "Extent",
     "StatementLine",
     "accounts_of",
+    "accounts_under",
     "balance",
     "balances",
     "extent",
     "find_differences",
+    "open_freezes",
     "payouts_frozen",
     "postings_of",
     "statement",
+    "totals",
     "trial_balance",
 ]

@@ -170,3 +170,8 @@ def extent() -> Extent:
 def payouts_frozen() -> bool:
     """Whether a freeze stands that nobody has lifted."""
     return PayoutFreeze.objects.filter(lift__isnull=True).exists()
+
+
+def open_freezes() -> list[PayoutFreeze]:
+    """The freezes that nobody has lifted, oldest first, with what was found."""
+    return list(PayoutFreeze.objects.filter(lift__isnull=True).order_by("id"))
