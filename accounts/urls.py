@@ -3,8 +3,10 @@
 from django.urls import path, re_path
 
 from accounts.api import cooperatives as cooperatives_api
+from accounts.api import credit as credit_api
 from accounts.api import invitations as invitations_api
 from accounts.api import me as me_api
+from accounts.api import policies as policies_api
 from accounts.views import cooperative, invitations, policy, setup, tokens
 
 urlpatterns = [
@@ -62,6 +64,33 @@ api_urlpatterns = [
         "cooperatives/<int:cooperative_id>/invitations/<int:invitation_id>",
         invitations_api.InvitationView.as_view(),
         name="invitation",
+    ),
+    path("cooperatives/<int:cooperative_id>/policies", policies_api.PoliciesView.as_view(), name="policies"),
+    path(
+        "cooperatives/<int:cooperative_id>/policies/current",
+        policies_api.CurrentPolicyView.as_view(),
+        name="policy-current",
+    ),
+    path("cooperatives/<int:cooperative_id>/policies/<int:number>", policies_api.PolicyView.as_view(), name="policy"),
+    path(
+        "cooperatives/<int:cooperative_id>/policies/<int:number>/adopt",
+        policies_api.AdoptView.as_view(),
+        name="policy-adopt",
+    ),
+    path(
+        "cooperatives/<int:cooperative_id>/credit-issues",
+        credit_api.CreditIssuesView.as_view(),
+        name="credit-issues",
+    ),
+    path(
+        "cooperatives/<int:cooperative_id>/credit-issues/<int:issue_id>/approve",
+        credit_api.ApproveView.as_view(),
+        name="credit-issue-approve",
+    ),
+    path(
+        "cooperatives/<int:cooperative_id>/credit-issues/<int:issue_id>/refuse",
+        credit_api.RefuseView.as_view(),
+        name="credit-issue-refuse",
     ),
 ]
 """Below /api/v1/."""

@@ -23,6 +23,15 @@ IF_MATCH = OpenApiParameter(
 )
 
 
+ETAG = OpenApiParameter(
+    "ETag",
+    str,
+    OpenApiParameter.HEADER,
+    response=[200, 201],
+    description="The version, for If-Match.",
+)
+
+
 class _Schema(GenerateJsonSchema):
     """A reply always has all its fields, those with defaults included."""
 

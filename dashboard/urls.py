@@ -3,6 +3,7 @@
 from django.urls import path
 
 from dashboard.api import market as market_api
+from dashboard.api import nodes as nodes_api
 from dashboard.api import wallet as wallet_api
 from dashboard.views import docs, home, jobs, market, models, new_job, nodes, outputs, publish, wallet
 
@@ -72,6 +73,15 @@ api_urlpatterns = [
     path("market/orders", market_api.OrdersView.as_view(), name="orders"),
     path("market/orders/<int:order_id>", market_api.OrderView.as_view(), name="order"),
     path("market/orders/<int:order_id>/cancel", market_api.CancelOrderView.as_view(), name="order-cancel"),
+    path("nodes/<int:node_id>/terms", nodes_api.TermsView.as_view(), name="node-terms"),
+    path("nodes/<int:node_id>/shares", nodes_api.SharesView.as_view(), name="node-shares"),
+    path("nodes/<int:node_id>/drain", nodes_api.DrainView.as_view(), name="node-owner-drain"),
+    path("nodes/<int:node_id>/resume", nodes_api.ResumeView.as_view(), name="node-owner-resume"),
+    path("nodes/<int:node_id>/retire", nodes_api.RetireView.as_view(), name="node-owner-retire"),
+    path("nodes/<int:node_id>/appeal", nodes_api.AppealView.as_view(), name="node-appeal"),
+    path("nodes/<int:node_id>/quarantine", nodes_api.QuarantineView.as_view(), name="node-quarantine"),
+    path("nodes/<int:node_id>/release", nodes_api.ReleaseView.as_view(), name="node-release"),
+    path("nodes/<int:node_id>/validator", nodes_api.ValidatorView.as_view(), name="node-validator"),
     path("market/leases", market_api.LeasesView.as_view(), name="leases"),
 ]
 """Below /api/v1/."""

@@ -261,17 +261,23 @@ def withdraw_offer(*, node: Node) -> None:
 
 @transaction.atomic
 def set_node_terms(
-    *, by: Membership, node: Node, floor_price_micro: int, limit_lots: int | None, now: datetime
+    *,
+    by: Membership,
+    node: Node,
+    floor_price_micro: int,
+    limit_lots: int | None,
+    now: datetime,
+    version: str | None = None,
 ) -> Node:
     """Set the owner's floor and limit, and bring the standing offer in line with them.
 
     An offer at the old floor follows the floor; a dearer one stays where it is unless the floor passes it.
-    Raises: nodes' TermsInvalid, NotYourNode, errors.NotFound.
+    Raises: nodes' TermsInvalid, NotYourNode, errors.NotFound, versions.ChangedMeanwhile.
     """
     locks.lock(locks.Space.NODE, [node.pk])
     before = node.floor_price_micro
     node = node_services.set_terms(
-        by=by, node=node, floor_price_micro=floor_price_micro, limit_lots=limit_lots, now=now
+        by=by, node=node, floor_price_micro=floor_price_micro, limit_lots=limit_lots, now=now, version=version
     )
     offers = list(standing_offers(node))
     if node.state in states.WORKING and node.sellable_lots:

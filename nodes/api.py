@@ -8,7 +8,7 @@ from rest_framework.views import APIView
 
 from accounts import authentication as accounts
 from common import bodies, clock
-from common.openapi import problems, reply
+from common.openapi import ETAG, problems, reply
 from nodes import authentication, queries, serializers, services
 from nodes.core import reasons
 from opengrid import messages
@@ -175,6 +175,7 @@ class NodeDetailView(APIView):
 
     @extend_schema(
         operation_id="nodes_retrieve",
+        parameters=[ETAG],
         responses={200: serializers.NodeReply, **problems(401, 403, 404)},
         tags=["nodes"],
     )
@@ -184,4 +185,6 @@ class NodeDetailView(APIView):
         node = queries.get_node(membership.cooperative_id, node_id if node_id in _NODE_ID_RANGE else 0)
         [line] = queries.fleet([node], viewer_id=membership.pk, now=clock.database_now())
         events = serializers.event_views(queries.events_of(node))
-        return reply(serializers.NodeReply(node=serializers.node_view(line), events=events))
+        answer = reply(serializers.NodeReply(node=serializers.node_view(line), events=events))
+        answer["ETag"] = node.version
+        return answer

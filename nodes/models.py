@@ -5,6 +5,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts.models import Cooperative, Membership
+from common import versions
 from nodes.core import states
 
 TIERS = ["EDGE", "COMMUNITY", "REGIONAL", "CLOUD"]
@@ -82,6 +83,11 @@ class Node(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def version(self) -> str:
+        """Changes with the owner's terms."""
+        return versions.of(self.pk, self.floor_price_micro, self.limit_lots)
 
 
 class NodeShare(models.Model):

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from common.errors import Invalid
 from nodes import queries
 from nodes.models import Node, NodeEvent
 from opengrid.messages import CapabilityReply, Message, Natural, Positive, timestamp
@@ -31,7 +32,7 @@ class JoinTokenReply(Message):
 
 
 class NodeView(Message):
-    """A node as its cooperative sees it."""
+    """A node as its cooperative sees it. `version` goes into If-Match when the terms are changed."""
 
     id: Positive
     name: str
@@ -53,6 +54,46 @@ class NodeView(Message):
     runners: list[str]
     isolation: list[str]
     agent_version: str
+    version: str
+
+
+class TermsRequest(Message):
+    """An owner's terms: micro-credits per unit-hour, and the most lots that are sold; null sells all."""
+
+    floor_price_micro: Natural
+    limit_lots: Annotated[int, Field(ge=1, le=1_000_000)] | None
+
+
+class ShareView(Message):
+    """A member's part of a node's earnings, in basis points."""
+
+    member_id: Positive
+    share_bp: Annotated[int, Field(ge=1, le=10_000)]
+
+
+class SharesRequest(Message):
+    """Everybody who shares in the earnings; the parts sum to 10,000."""
+
+    shares: Annotated[list[ShareView], Field(min_length=1, max_length=100)]
+
+
+class SharesReply(Message):
+    """How a node's earnings are divided."""
+
+    shares: list[ShareView]
+
+
+class WordsRequest(Message):
+    """Words for whom it concerns."""
+
+    text: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"\S")]
+
+
+class ValidatorRequest(Message):
+    """Whether the node is a validator, and why."""
+
+    is_validator: bool
+    text: Annotated[str, StringConstraints(max_length=500)] = ""
 
 
 class NodeListReply(Message):
@@ -113,6 +154,7 @@ def node_view(line: queries.FleetLine) -> NodeView:
         runners=node.runners,
         isolation=node.isolation,
         agent_version=node.agent_version,
+        version=node.version,
     )
 
 
@@ -129,3 +171,16 @@ def event_views(events: Iterable[NodeEvent]) -> list[NodeEventView]:
         )
         for event in events
     ]
+
+
+def shares_by_member(request: SharesRequest) -> dict[int, int]:
+    """Membership id -> basis points. Raises: Invalid for a member who is named twice."""
+    found = {share.member_id: share.share_bp for share in request.shares}
+    if len(found) != len(request.shares):
+        raise Invalid("shares: a member is named twice; accepted is once")
+    return found
+
+
+def shares_reply(shares: Iterable[tuple[int, str, int]]) -> SharesReply:
+    """Shares of `queries.shares_of`."""
+    return SharesReply(shares=[ShareView(member_id=member, share_bp=share) for member, _, share in shares])

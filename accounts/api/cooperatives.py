@@ -1,6 +1,6 @@
 """Cooperatives and their members."""
 
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -9,9 +9,7 @@ from accounts import authentication, queries, services
 from accounts.models import ApiToken, Membership
 from accounts.serializers import people
 from common import bodies, clock, paging, versions
-from common.openapi import IF_MATCH, problems, query, reply
-
-ETAG = OpenApiParameter("ETag", str, OpenApiParameter.HEADER, response=[200], description="The version, for If-Match.")
+from common.openapi import ETAG, IF_MATCH, problems, query, reply
 
 
 class CooperativesView(APIView):
@@ -112,7 +110,9 @@ class MemberRolesView(APIView):
         member = queries.get_member(membership, member_id)
         version = versions.wanted(request.headers)
         wanted = bodies.parse(request, people.RolesRequest)
-        changed = services.set_roles(by=membership, membership=member, roles=wanted.roles, version=version)
+        changed = services.set_roles(
+            by=membership, membership=member, roles=wanted.roles, reason=wanted.reason, version=version
+        )
         return _answer(changed, membership)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from common import versions
 from common.money import BASIS_POINTS, MICRO
 
 MOST_MICRO = 10**15
@@ -124,6 +125,11 @@ def diff(before: Rules, after: Rules) -> list[Change]:
     """The rules that differ, in the order of the rule book."""
     old, new = as_dict(before), as_dict(after)
     return [Change(name, old[name], new[name]) for name in NAMES if old[name] != new[name]]
+
+
+def version_of(number: int) -> str:
+    """What a proposal against the version `number` names in If-Match."""
+    return versions.of("policy", number)
 
 
 def _problem(name: str, document: Mapping[str, Any]) -> Problem | None:

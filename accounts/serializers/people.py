@@ -99,9 +99,10 @@ class MemberListReply(Message):
 
 
 class RolesRequest(Message):
-    """Exactly these roles from now on."""
+    """Exactly these roles from now on; `reason` goes into the audit trail."""
 
     roles: Roles
+    reason: Annotated[str, StringConstraints(max_length=500)] = ""
 
 
 class InvitationsQuery(PageQuery):

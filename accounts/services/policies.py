@@ -10,6 +10,7 @@ from accounts import queries
 from accounts.core import policy
 from accounts.models import Membership, PolicyAdoption, PolicyVersion, StewardAct
 from accounts.services import acts, permissions
+from common import versions
 from common.errors import Conflict, Invalid, NotFound
 
 
@@ -42,18 +43,22 @@ class PolicySuperseded(Conflict):
 
 
 @transaction.atomic
-def propose_policy(*, by: Membership, rules: policy.Rules, reason: str) -> PolicyVersion:
-    """Propose the cooperative's next rules. Raises: NotAllowed, PolicyRefused, NothingChanges."""
+def propose_policy(*, by: Membership, rules: policy.Rules, reason: str, version: str | None = None) -> PolicyVersion:
+    """Propose the cooperative's next rules; with `version`, only while the rules that were seen are in force.
+
+    Raises: NotAllowed, PolicyRefused, NothingChanges, versions.ChangedMeanwhile.
+    """
     by = permissions.acting(by, "policy.propose")
     checked, reason = _checked(rules), reason.strip()
     if not 0 < len(reason) <= 500:
         raise PolicyRefused("a reason of 1 to 500 characters is needed", extra={"field": "reason"})
     in_force, current = queries.current_policy(by.cooperative_id)
+    versions.check(version, policy.version_of(in_force))
     changes = policy.diff(current, checked)
     if not changes:
         raise NothingChanges(f"every rule is as in version {in_force}; change at least one")
     newest = queries.policy_history(by.cooperative_id).values_list("number", flat=True)[:1]
-    version = PolicyVersion.objects.create(
+    proposed = PolicyVersion.objects.create(
         cooperative=by.cooperative,
         number=newest[0] + 1,
         replaces=in_force,
@@ -64,12 +69,12 @@ def propose_policy(*, by: Membership, rules: policy.Rules, reason: str) -> Polic
     acts.record_act(
         by=by,
         act=StewardAct.Act.PROPOSE_POLICY,
-        subject=version,
+        subject=proposed,
         before={change.rule: change.before for change in changes},
         after={change.rule: change.after for change in changes},
         reason=reason,
     )
-    return version
+    return proposed
 
 
 @transaction.atomic

@@ -6,6 +6,7 @@ from datetime import datetime
 from django.db import transaction
 
 from accounts.models import Membership
+from common import versions
 from common.errors import Invalid
 from nodes import queries
 from nodes.models import Node, NodeShare
@@ -21,14 +22,24 @@ class SharesRefused(Invalid):
 
 
 @transaction.atomic
-def set_terms(*, by: Membership, node: Node, floor_price_micro: int, limit_lots: int | None, now: datetime) -> Node:
+def set_terms(
+    *,
+    by: Membership,
+    node: Node,
+    floor_price_micro: int,
+    limit_lots: int | None,
+    now: datetime,
+    version: str | None = None,
+) -> Node:
     """Set the least price per unit-hour (micro-credits) and the most lots that are sold.
 
-    Raises: TermsInvalid, NotYourNode, NotFound.
+    With `version`, only if the terms are still those that were seen.
+    Raises: TermsInvalid, NotYourNode, NotFound, versions.ChangedMeanwhile.
     """
     joining.check_terms(floor_price_micro=floor_price_micro, limit_lots=limit_lots)
     node = steps.lock(node)
     steps.require_operator(node, by)
+    versions.check(version, node.version)
     node.floor_price_micro = floor_price_micro
     node.limit_lots = limit_lots
     latest = queries.latest_statement(node)

@@ -61,7 +61,8 @@ class Caller:
         if method == "GET":
             return client.get(path, query, headers=self.headers)
         data = json.dumps(body or {}).encode()
-        return client.generic(method, path, data, "application/json", headers={"Idempotency-Key": "k", **self.headers})
+        headers = {"Idempotency-Key": "k", "If-Match": "*", **self.headers}
+        return client.generic(method, path, data, "application/json", headers=headers)
 
 
 class World:
@@ -203,6 +204,11 @@ class World:
         return {
             ("POST", "/cooperative/switch/"): {"membership": self.founder.pk},
             ("POST", "/nodes/<node_id>/terms/"): {"floor_price": "1.00"},
+            ("PUT", "/api/v1/nodes/<node_id>/terms"): {"floor_price_micro": 1, "limit_lots": None},
+            ("PUT", "/api/v1/nodes/<node_id>/shares"): {
+                "shares": [{"member_id": self.founder.pk, "share_bp": 10_000}]
+            },
+            ("POST", "/api/v1/nodes/<node_id>/appeal"): {"text": "it was the power"},
             ("PUT", "/api/v1/blobs/<digest>"): data,
             ("PUT", "/api/v1/node/attempts/<attempt_id>/<token>/outputs/<name>"): data,
             ("POST", "/api/v1/node/attempts/<attempt_id>/failure"): {
