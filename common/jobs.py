@@ -4,13 +4,19 @@ import logging
 from functools import partial
 from typing import Any
 
+import redis
 from celery import current_app
+from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
 logger = logging.getLogger(__name__)
 
 HINT_EXPIRES_SECONDS = 60
+MARK_LIFETIME_MS = 2000
+
+_MARK = "enqueued:"
+_marks = redis.Redis.from_url(settings.WAKE_REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
 
 
 def enqueue(task_name: str, **arguments: int | str) -> None:
@@ -20,6 +26,32 @@ def enqueue(task_name: str, **arguments: int | str) -> None:
     """
     task = current_app.tasks[task_name]
     transaction.on_commit(partial(_send, task, arguments))
+
+
+def enqueue_once(task_name: str) -> None:
+    """As `enqueue`, for a task that does all that is waiting: one message is enough until it has begun.
+
+    The task calls `begin` first. A mark that is left over expires; without Redis nothing is marked.
+    """
+    task = current_app.tasks[task_name]
+    transaction.on_commit(partial(_send_once, task))
+
+
+def begin(task_name: str) -> None:
+    """What comes from now on needs another message."""
+    try:
+        _marks.delete(_MARK + task_name)
+    except redis.RedisError as error:
+        logger.warning("the mark of %s stays until it expires: %s", task_name, error)
+
+
+def _send_once(task: Any) -> None:
+    try:
+        is_first = _marks.set(_MARK + task.name, 1, nx=True, px=MARK_LIFETIME_MS)
+    except redis.RedisError:
+        is_first = True
+    if is_first:
+        _send(task, {})
 
 
 def _send(task: Any, arguments: dict[str, int | str]) -> None:

@@ -5,32 +5,35 @@ A wake-up is a hint: whoever misses it finds the change by polling PostgreSQL.
 
 import logging
 import time
-from functools import partial
+from dataclasses import dataclass
+from typing import Final
 
 import redis
-from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import transaction
 
 logger = logging.getLogger(__name__)
 
+GROUP_PREFIX: Final = "asgi__group__"
+"""What channels_redis.pubsub puts before the name of a group."""
+
 _redis = redis.Redis.from_url(settings.WAKE_REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
 
 
 def publish(topic: str) -> None:
     """Tell every page that shows `topic` (such as "job.42") to render again, after commit."""
-    transaction.on_commit(partial(_group_send, topic, {"type": "changed", "topic": topic}))
+    _after_commit(_Message(topic, (("type", "changed"), ("topic", topic))))
 
 
 def wake_node(node_id: int) -> None:
     """Tell a node's agent that work may be waiting, after commit."""
-    transaction.on_commit(partial(_group_send, f"node.{node_id}", {"type": "wake"}))
+    _after_commit(_Message(f"node.{node_id}", (("type", "wake"),)))
 
 
 def wake_matcher(pool_id: int) -> None:
     """Tell the pool's matcher that its book has input, after commit."""
-    transaction.on_commit(partial(_publish, f"matcher.{pool_id}"))
+    _after_commit(_WakeUp(f"matcher.{pool_id}"))
 
 
 class Wake:
@@ -68,15 +71,40 @@ class Wake:
             self._subscription = None
 
 
-def _group_send(group: str, message: dict[str, str]) -> None:
-    try:
-        async_to_sync(get_channel_layer().group_send)(group, message)
-    except (redis.RedisError, OSError) as error:
-        logger.warning("live update %s not sent: %s", group, error)
+@dataclass(frozen=True)
+class _Message:
+    """For all members of a group of the channel layer, in the layer's own form.
+
+    The layer itself sends from an event loop alone; to make one for each message, and a connection with it,
+    cost more than the act that the message is about.
+    """
+
+    group: str
+    fields: tuple[tuple[str, str], ...]
+
+    def __call__(self) -> None:
+        try:
+            _redis.publish(f"{GROUP_PREFIX}{self.group}", get_channel_layer().serialize(dict(self.fields)))
+        except (redis.RedisError, OSError) as error:
+            logger.warning("live update %s not sent: %s", self.group, error)
 
 
-def _publish(channel: str) -> None:
-    try:
-        _redis.publish(channel, "1")
-    except redis.RedisError as error:
-        logger.warning("wake-up %s not sent: %s", channel, error)
+@dataclass(frozen=True)
+class _WakeUp:
+    """For the matcher that listens on a channel."""
+
+    channel: str
+
+    def __call__(self) -> None:
+        try:
+            _redis.publish(self.channel, "1")
+        except redis.RedisError as error:
+            logger.warning("wake-up %s not sent: %s", self.channel, error)
+
+
+def _after_commit(hint: _Message | _WakeUp) -> None:
+    """Send a hint once per transaction, however many acts in it wish to."""
+    connection = transaction.get_connection()
+    alive = set(connection.savepoint_ids)
+    if not any(waiting[1] == hint and waiting[0] <= alive for waiting in connection.run_on_commit):
+        transaction.on_commit(hint)

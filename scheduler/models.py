@@ -142,6 +142,8 @@ class Task(models.Model):
         indexes = [
             # a claim: tasks of a job from a random point
             models.Index(fields=["job", "draw"], condition=Q(open_executions__gt=0), name="task_claimable"),
+            # whether a job has a task that has not ended
+            models.Index(fields=["job"], condition=Q(state="OPEN"), name="task_open"),
         ]
 
     def __str__(self) -> str:

@@ -1,6 +1,6 @@
 """Reads about jobs: progress, the strip of tasks, the bill, who ran what, outputs, the timeline."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -243,6 +243,13 @@ def verifiable(limit: int) -> list[int]:
         .order_by("pk")
         .values_list("pk", flat=True)[:limit]
     )
+
+
+def without_open_tasks(job_ids: Iterable[int]) -> set[int]:
+    """Those of the jobs that are not closed and whose tasks have all ended."""
+    still_open = Task.objects.filter(job=OuterRef("pk"), state=Task.State.OPEN)
+    found = Job.objects.filter(pk__in=job_ids, closed_at__isnull=True).exclude(Exists(still_open))
+    return set(found.values_list("pk", flat=True))
 
 
 def unfinished() -> list[int]:

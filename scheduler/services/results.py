@@ -310,6 +310,6 @@ def _announce(attempts: Sequence[Attempt], now: datetime) -> None:
     evidence.record_deliveries(attempts, success=True, reason="delivered", at=now)
     for attempt in attempts:
         attempt.state = Attempt.State.SUBMITTED
-        jobs.enqueue("scheduler.tasks.verify_task", task_id=attempt.task_id)
+    jobs.enqueue_once("scheduler.tasks.verify_ready")
     for job in {attempt.task.job for attempt in attempts}:
         timeline.changed(job)

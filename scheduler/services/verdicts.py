@@ -1,9 +1,12 @@
 """Verify and settle a task: compare what different owners returned, pay who agreed, record the evidence."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import QuerySet, prefetch_related_objects
 
 from accounts import queries as accounts
 from accounts.core.policy import Rules
@@ -17,6 +20,7 @@ from registry import blobs
 from reputation import queries as reputation_queries
 from reputation import services as reputation
 from reputation.services import NewContribution, NewEvidence
+from scheduler import queries
 from scheduler.core import settlement, verification
 from scheduler.models import Attempt, Job, Task
 from scheduler.services import capacity, claims, endings, timeline
@@ -38,27 +42,11 @@ def verify_task(*, task_id: int, now: datetime) -> bool:
 
     Returns whether the task came to an end.
     """
-    task = (
-        Task.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("job__submitter", "job__cooperative", "job__model_version__model__publisher")
-        .get(pk=task_id)
-    )
+    task = _with_job(Task.objects.select_for_update(no_key=True, of=("self",))).get(pk=task_id)
     if task.state != Task.State.OPEN:
         return False
-    attempts = list(
-        task.attempts.filter(state=Attempt.State.SUBMITTED)
-        .select_related("node", "lease")
-        .prefetch_related("outputs__blob")
-        .order_by("submitted_at", "pk")
-    )
-    by_id = {attempt.pk: attempt for attempt in attempts}
-    verdict = verification.verdict(
-        [attempt.pk for attempt in attempts],
-        agree=lambda left, right: results_agree(by_id[left], by_id[right]),
-        wanted=task.wanted_results,
-        tie_breaks=task.tie_breaks,
-        another_owner_exists=lambda: bool(capacity.others_able(task)),
-    )
+    by_id = {attempt.pk: attempt for attempt in _results([task])[task.pk]}
+    verdict = _verdict(task, by_id)
     match verdict:
         case verification.Waiting():
             return False
@@ -74,6 +62,60 @@ def verify_task(*, task_id: int, now: datetime) -> bool:
         case verification.Accepted():
             _accept(task, by_id, verdict, now)
             return True
+
+
+@transaction.atomic
+def settle_tasks(*, task_ids: Sequence[int], now: datetime) -> list[int]:
+    """Settle those of the tasks that are accepted without comparing, with a fixed number of statements.
+
+    1. Lock the tasks, in order, leaving out what somebody else is judging at this moment.
+    2. Each gets the same verdict as `verify_task` would give it.
+    3. What needs no comparison is paid, task by task under its own key, in one call of the ledger.
+
+    Comparisons move scores, probation and quarantine of nodes, whose locks are taken for one task at a time:
+    they are left to `verify_task`. Returns their ids. Safe to run twice and at once.
+    """
+    free = Task.objects.select_for_update(no_key=True, of=("self",), skip_locked=True)
+    tasks = list(_with_job(free).filter(pk__in=task_ids, state=Task.State.OPEN).order_by("pk"))
+    results = _results(tasks)
+    settled: list[tuple[Task, list[Attempt]]] = []
+    left = []
+    for task in tasks:
+        attempts = results[task.pk]
+        if len(attempts) > 1 or task.wanted_results > 1:
+            left.append(task.pk)
+        elif attempts and isinstance(_verdict(task, {attempts[0].pk: attempts[0]}), verification.Accepted):
+            settled.append((task, attempts))
+    _pay(settled, now)
+    return left
+
+
+def _with_job(tasks: QuerySet[Task]) -> QuerySet[Task]:
+    """Tasks with all that settling asks of their jobs; a job's long request stays where it is."""
+    return tasks.select_related("job__submitter", "job__cooperative", "job__model_version__model__publisher").defer(
+        "job__spec", "job__model_version__manifest"
+    )
+
+
+def _results(tasks: Sequence[Task]) -> dict[int, list[Attempt]]:
+    """Results that wait for a verdict, by task, oldest first; with their outputs where there are several."""
+    found: dict[int, list[Attempt]] = {task.pk: [] for task in tasks}
+    rows = Attempt.objects.filter(task_id__in=found, state=Attempt.State.SUBMITTED).defer("receipt")
+    for attempt in rows.order_by("submitted_at", "pk"):
+        found[attempt.task_id].append(attempt)
+    compared = [attempt for attempts in found.values() if len(attempts) > 1 for attempt in attempts]
+    prefetch_related_objects(compared, "outputs__blob", "node")
+    return found
+
+
+def _verdict(task: Task, by_id: dict[int, Attempt]) -> verification.Verdict:
+    return verification.verdict(
+        list(by_id),
+        agree=lambda left, right: results_agree(by_id[left], by_id[right]),
+        wanted=task.wanted_results,
+        tie_breaks=task.tie_breaks,
+        another_owner_exists=lambda: bool(capacity.others_able(task)),
+    )
 
 
 def results_agree(reference: Attempt, other: Attempt) -> bool:
@@ -126,29 +168,90 @@ class _Outcome:
 
 def _accept(task: Task, by_id: dict[int, Attempt], verdict: verification.Accepted, now: datetime) -> None:
     outcome = _Outcome([by_id[pk] for pk in verdict.winners], [by_id[pk] for pk in verdict.losers], verdict.checked)
-    rules = accounts.policy(task.job.cooperative_id, task.job.policy_number)
-    _settle(task, outcome.winners, rules, now)
     for attempt in outcome.losers:
         attempt.state, attempt.reason, attempt.finished_at = Attempt.State.REJECTED, "result_rejected", now
         attempt.save(update_fields=["state", "reason", "finished_at"])
         timeline.note(task.job, "result_rejected", task_id=task.pk, node=attempt.node_id)
-    task.state = Task.State.ACCEPTED
-    task.accepted_attempt = outcome.winners[0]
-    task.open_executions = 0
-    task.finished_at = now
-    task.save(update_fields=["state", "accepted_attempt", "open_executions", "finished_at"])
-    _record(task, outcome, rules, now)
-    timeline.changed(task.job)
-    jobs.enqueue("scheduler.tasks.finish_job", job_id=task.job_id)
+    _pay([(task, outcome.winners)], now)
+    _record(task, outcome, accounts.policy(task.job.cooperative_id, task.job.policy_number), now)
 
 
-def _settle(task: Task, winners: list[Attempt], rules: Rules, now: datetime) -> None:
-    """One transfer for the task, keyed by it, so that no retry can pay twice."""
-    job = task.job
+_ACCEPT_ATTEMPTS = """
+UPDATE scheduler_attempt AS attempt
+SET state = 'ACCEPTED', finished_at = %(now)s, billed_ms = new.billed_ms, billed_micro = new.billed_micro
+FROM unnest(%(ids)s::bigint[], %(ms)s::bigint[], %(micro)s::bigint[]) AS new (id, billed_ms, billed_micro)
+WHERE attempt.id = new.id
+"""
+_ACCEPT_TASKS = """
+UPDATE scheduler_task AS task
+SET state = 'ACCEPTED', accepted_attempt_id = new.attempt_id, open_executions = 0, finished_at = %(now)s
+FROM unnest(%(ids)s::bigint[], %(attempts)s::bigint[]) AS new (id, attempt_id) WHERE task.id = new.id
+"""
+
+
+def _pay(accepted: Sequence[tuple[Task, list[Attempt]]], now: datetime) -> None:
+    """End tasks with their winners: one transfer for each, keyed by the task, so that no retry can pay twice."""
+    if not accepted:
+        return
+    shares = nodes.shares_of({attempt.node_id for _, winners in accepted for attempt in winners})
+    rules = {
+        key: accounts.policy(*key)
+        for key in {(task.job.cooperative_id, task.job.policy_number) for task, _ in accepted}
+    }
+    bills = [
+        (task, winners, _bill(task.job, winners, shares, rules[task.job.cooperative_id, task.job.policy_number]))
+        for task, winners in accepted
+    ]
+    ledger.transfer_many(
+        transfers=[
+            ledger.NewTransfer(f"task:{task.pk}:settle", "settlement", bill.entries, f"task {task.pk}")
+            for task, _, bill in bills
+            if bill.entries
+        ]
+    )
+    _write_accepted(bills, now)
+    contributions = [item for task, winners, bill in bills for item in _contributions(task, winners, shares, bill, now)]
+    reputation.record_contributions(items=contributions)
+    for task, winners in accepted:
+        live.publish(f"wallet.{task.job.submitter_id}")
+        timeline.changed(task.job)
+        for attempt in winners:
+            if attempt.purpose != Attempt.Purpose.OWN:
+                live.publish(f"node.{attempt.node_id}.page")
+    for membership_id in {item.membership_id for item in contributions if item.kind == "COMPUTE"}:
+        live.publish(f"wallet.{membership_id}")
+    transaction.on_commit(partial(_announce_ended, {task.job_id for task, _ in accepted}))
+
+
+def _announce_ended(job_ids: set[int]) -> None:
+    """Asked after the commit, so that of two that settle a job's last tasks at once the later one sees it."""
+    for job_id in sorted(queries.without_open_tasks(job_ids)):
+        jobs.enqueue("scheduler.tasks.finish_job", job_id=job_id)
+
+
+def _write_accepted(bills: Sequence[tuple[Task, list[Attempt], settlement.Settlement]], now: datetime) -> None:
+    billed = [
+        (attempt.pk, bill.billed_ms, bill.billed_micro[attempt.pk]) for _, winners, bill in bills for attempt in winners
+    ]
+    ids, ms, micro = (list(column) for column in zip(*billed, strict=True))
+    with connection.cursor() as cursor:
+        cursor.execute(_ACCEPT_ATTEMPTS, {"now": now, "ids": ids, "ms": ms, "micro": micro})
+        cursor.execute(
+            _ACCEPT_TASKS,
+            {
+                "now": now,
+                "ids": [task.pk for task, _, _ in bills],
+                "attempts": [winners[0].pk for _, winners, _ in bills],
+            },
+        )
+
+
+def _bill(
+    job: Job, winners: list[Attempt], shares: dict[int, list[tuple[int, str, int]]], rules: Rules
+) -> settlement.Settlement:
     coop = f"coop:{job.cooperative_id}"
-    shares = nodes.shares_of([attempt.node_id for attempt in winners])
     version = job.model_version
-    result = settlement.settle(
+    return settlement.settle(
         [
             settlement.Execution(
                 attempt_id=attempt.pk,
@@ -166,16 +269,6 @@ def _settle(task: Task, winners: list[Attempt], rules: Rules, now: datetime) -> 
         rules=rules,
         funds=settlement.Funds(f"{coop}:treasury", f"{coop}:reserve", f"{coop}:assurance"),
     )
-    if result.entries:
-        ledger.transfer(
-            key=f"task:{task.pk}:settle", kind="settlement", entries=result.entries, reason=f"task {task.pk}"
-        )
-    for attempt in winners:
-        attempt.state, attempt.finished_at = Attempt.State.ACCEPTED, now
-        attempt.billed_ms, attempt.billed_micro = result.billed_ms, result.billed_micro[attempt.pk]
-        attempt.save(update_fields=["state", "finished_at", "billed_ms", "billed_micro"])
-    _record_contributions(task, winners, shares, result, now)
-    live.publish(f"wallet.{job.submitter_id}")
 
 
 def _payer(attempt: Attempt, job: Job) -> str:
@@ -185,45 +278,37 @@ def _payer(attempt: Attempt, job: Job) -> str:
     return f"coop:{job.cooperative_id}:assurance"
 
 
-def _record_contributions(
+def _contributions(
     task: Task,
     winners: list[Attempt],
     shares: dict[int, list[tuple[int, str, int]]],
-    result: settlement.Settlement,
+    bill: settlement.Settlement,
     now: datetime,
-) -> None:
+) -> Iterator[NewContribution]:
     """What each owner's machine and the publisher brought in."""
-    items = []
     for attempt in winners:
         if attempt.purpose == Attempt.Purpose.OWN:
             continue
         for membership_id, wallet, bp in shares[attempt.node_id]:
-            items.append(
-                NewContribution(
-                    membership_id=membership_id,
-                    node_id=attempt.node_id,
-                    kind="COMPUTE",
-                    quantity=attempt.lot_milli * result.billed_ms * bp // 10_000 // 1000,
-                    earned_micro=result.earned_micro[attempt.pk][wallet],
-                    reference=f"attempt:{attempt.pk}:{membership_id}",
-                    at=now,
-                )
-            )
-            live.publish(f"wallet.{membership_id}")
-        live.publish(f"node.{attempt.node_id}.page")
-    if task.job.model_version and task.job.royalty_micro:
-        publisher = task.job.model_version.model.publisher
-        items.append(
-            NewContribution(
-                membership_id=publisher.pk,
-                kind="MODEL",
-                quantity=1,
-                earned_micro=result.royalty_earned_micro,
-                reference=f"task:{task.pk}:royalty",
+            yield NewContribution(
+                membership_id=membership_id,
+                node_id=attempt.node_id,
+                kind="COMPUTE",
+                quantity=attempt.lot_milli * bill.billed_ms * bp // 10_000 // 1000,
+                earned_micro=bill.earned_micro[attempt.pk][wallet],
+                reference=f"attempt:{attempt.pk}:{membership_id}",
                 at=now,
             )
+    if task.job.model_version and task.job.royalty_micro:
+        publisher = task.job.model_version.model.publisher
+        yield NewContribution(
+            membership_id=publisher.pk,
+            kind="MODEL",
+            quantity=1,
+            earned_micro=bill.royalty_earned_micro,
+            reference=f"task:{task.pk}:royalty",
+            at=now,
         )
-    reputation.record_contributions(items=items)
 
 
 def _record(task: Task, outcome: _Outcome, rules: Rules, now: datetime) -> None:
