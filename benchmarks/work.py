@@ -91,7 +91,7 @@ def job(payer: Membership, model: ModelVersion, *, tasks: int, lots: int) -> Job
         assurance="none",
         limit_price_micro=world.PRICE_MICRO,
         max_seconds=60,
-        max_parallel=lots,
+        max_parallel=max(1, lots),
     )
     shard = Blob.objects.get(digest=stored(payer, 1).digest)
     with transaction.atomic():  # a job without tasks would be over at once
