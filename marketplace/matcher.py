@@ -207,7 +207,7 @@ def _write(book: Book, core: CoreBook, taken: Sequence[Input], epoch: int) -> No
         if entry.order is not None:
             entry.order.sequence = sequence
     JournalEvent.objects.bulk_create(journal)
-    BookInput.objects.bulk_update(entries, ["sequence"])
+    _number_inputs(entries)
     _project(book, done, {str(entry.order.pk): entry.order for entry in taken if entry.order})
     if core.sequence // SNAPSHOT_EVERY != (core.sequence - len(taken)) // SNAPSHOT_EVERY:
         BookSnapshot.objects.create(book=book, sequence=core.sequence, state=core.state(), state_hash=core.state_hash())
@@ -240,9 +240,7 @@ def _project(book: Book, done: Sequence[fx.Effect], arrived: dict[str, Order]) -
                 _close_lease(book, lease.ref, reason, now)
             case _:
                 pass
-    Order.objects.bulk_update(
-        orders.values(), ["sequence", "state", "reason", "open_lots", "filled_lots", "closed_at"], batch_size=500
-    )
+    _update_orders(list(orders.values()))
     trades = Trade.objects.bulk_create(
         [
             Trade(
@@ -262,6 +260,36 @@ def _project(book: Book, done: Sequence[fx.Effect], arrived: dict[str, Order]) -
         live.wake_node(trade.node_id)
     for reference in {order.reference for order in orders.values() if order.reference}:
         live.publish(reference.replace(":", "."))
+
+
+_UPDATE_ORDERS = """
+UPDATE marketplace_order AS placed
+SET sequence = new.sequence, state = new.state, reason = new.reason, open_lots = new.open_lots,
+    filled_lots = new.filled_lots, closed_at = new.closed_at
+FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::timestamptz[])
+  AS new (id, sequence, state, reason, open_lots, filled_lots, closed_at)
+WHERE placed.id = new.id
+"""
+_NUMBER_INPUTS = """
+UPDATE marketplace_bookinput AS entry SET sequence = new.sequence
+FROM unnest(%s::bigint[], %s::bigint[]) AS new (id, sequence) WHERE entry.id = new.id
+"""
+
+
+def _update_orders(orders: Sequence[Order]) -> None:
+    """Write what became of orders, in one statement however many there are."""
+    if not orders:
+        return
+    columns = ("pk", "sequence", "state", "reason", "open_lots", "filled_lots", "closed_at")
+    with connection.cursor() as cursor:
+        cursor.execute(_UPDATE_ORDERS, [[getattr(order, column) for order in orders] for column in columns])
+
+
+def _number_inputs(entries: Sequence[BookInput]) -> None:
+    """Note under which numbers inputs other than orders were taken up."""
+    if entries:
+        with connection.cursor() as cursor:
+            cursor.execute(_NUMBER_INPUTS, [[entry.pk for entry in entries], [entry.sequence for entry in entries]])
 
 
 def _lease(trade: Trade, order: Order) -> Lease:

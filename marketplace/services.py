@@ -1,10 +1,11 @@
 """Writes to the market: pools, orders, cancels, leases that end. What became of an order is the matcher's to write."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts.models import Cooperative, Membership
 from common import errors, live, locks
@@ -92,12 +93,25 @@ def book_for(cooperative: Cooperative, resource_class: str = CPU) -> Book:
     return book
 
 
-@transaction.atomic
+_PLACE = """
+INSERT INTO marketplace_order (book_id, side, time_in_force, price_micro, lots, placed_by_id, owner_key, node_id,
+  is_standing, needs, max_lots_per_owner, reference, hold_address, state, reason, open_lots, filled_lots)
+SELECT book_id, side, time_in_force, price_micro, lots, placed_by_id, owner_key, node_id, is_standing, needs,
+  max_lots_per_owner, reference, hold_address, 'ACCEPTED', '', 0, 0
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[],
+  %s::boolean[], %s::jsonb[], %s::bigint[], %s::text[], %s::text[]) WITH ORDINALITY
+  AS new (book_id, side, time_in_force, price_micro, lots, placed_by_id, owner_key, node_id, is_standing, needs,
+    max_lots_per_owner, reference, hold_address, place) ORDER BY place
+RETURNING id, placed_at
+"""
+
+
 def place_orders(*, orders: Sequence[NewOrder]) -> list[Order]:
     """Accept orders: one INSERT, no lock. What depends on the book becomes a typed state set by the matcher.
 
-    A node is offered by its operator alone, never below the floor. Raises: errors.NotFound, PriceBelowFloor,
-    NodeNotOfferable.
+    The INSERT is the transaction, unless the caller has one open: to begin and end another around it would
+    cost as much as the statement. A node is offered by its operator alone, never below the floor.
+    Raises: errors.NotFound, PriceBelowFloor, NodeNotOfferable, Malformed.
     """
     for order in orders:
         if order.node is not None:
@@ -122,10 +136,36 @@ def place_orders(*, orders: Sequence[NewOrder]) -> list[Order]:
     ]
     for row in rows:
         core_order(row)
-    Order.objects.bulk_create(rows)
+    _insert(rows)
     for pool_id in {order.book.pool_id for order in orders}:
         live.wake_matcher(pool_id)
     return rows
+
+
+def _insert(rows: Sequence[Order]) -> None:
+    """Write the orders and fill in what the database gave them."""
+    if not rows:
+        return
+    columns: list[list[object]] = [
+        [row.book_id for row in rows],
+        [row.side for row in rows],
+        [row.time_in_force for row in rows],
+        [row.price_micro for row in rows],
+        [row.lots for row in rows],
+        [row.placed_by_id for row in rows],
+        [row.owner_key for row in rows],
+        [row.node_id for row in rows],
+        [row.is_standing for row in rows],
+        [json.dumps(row.needs) for row in rows],
+        [row.max_lots_per_owner for row in rows],
+        [row.reference for row in rows],
+        [row.hold_address for row in rows],
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_PLACE, columns)
+        for row, (pk, placed_at) in zip(rows, sorted(cursor.fetchall()), strict=True):
+            row.pk, row.placed_at = pk, placed_at
+            row._state.adding, row._state.db = False, connection.alias
 
 
 def core_order(order: Order) -> BuyOrder | SellOrder:
