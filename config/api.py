@@ -27,7 +27,10 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
     if response is None:
         return None
     assert isinstance(error, exceptions.APIException)
-    code = error.get_codes() if isinstance(error.get_codes(), str) else "invalid"
+    if isinstance(error, exceptions.Throttled):
+        code: object = "too_many_requests"
+    else:
+        code = error.get_codes() if isinstance(error.get_codes(), str) else "invalid"
     extra = {"errors": response.data} if isinstance(error, exceptions.ValidationError) else {}
     answer = problem(response.status_code, str(code), _title(response.status_code), _words(error), **extra)
     for header in ("WWW-Authenticate", "Retry-After", "Allow"):

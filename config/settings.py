@@ -72,6 +72,7 @@ MIDDLEWARE = [
     "config.health.answer_health_first",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.limits.say_limits",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -122,8 +123,9 @@ DATABASES = {
 }
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "config.caches.SteadyCache",
         "LOCATION": _ENDPOINTS.redis_url(1),
+        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
     }
 }
 CHANNEL_LAYERS = {
@@ -211,9 +213,18 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["config.limits.CallThrottle"],
+    "NUM_PROXIES": 0,
     "EXCEPTION_HANDLER": "config.api.problem_response",
     "UNAUTHENTICATED_USER": None,
 }
+RATE_LIMITS = {
+    "read": env_int("COMMONGRID_RATE_READ", 3_000, minimum=0),
+    "write": env_int("COMMONGRID_RATE_WRITE", 1_200, minimum=0),
+    "anonymous": env_int("COMMONGRID_RATE_ANONYMOUS", 600, minimum=0),
+    "node": env_int("COMMONGRID_RATE_NODE", 60_000, minimum=0),
+}
+"""Calls per minute; 0 is no limit."""
 SPECTACULAR_SETTINGS = {
     "TITLE": "Commongrid",
     "DESCRIPTION": "Communities own AI compute together.",

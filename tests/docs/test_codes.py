@@ -65,7 +65,8 @@ def statuses():
         if "code" in vars(error) and error is not AppError:
             add(error.code, error.status)
     for error in framework_errors():
-        add(error.default_code, error.status_code)
+        code = "too_many_requests" if error is exceptions.Throttled else error.default_code  # as config.api says it
+        add(code, error.status_code)
     for refusal in Refusal:
         add(str(refusal), 401)
     for code in re.findall(r'NodeRefused\("(\w+)"', source("nodes")):
