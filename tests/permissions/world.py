@@ -170,6 +170,8 @@ class World:
             "version_id": self.version.pk,
             "number": 1,
             "decision": "refuse",
+            "object_id": self.founder.pk,
+            "slug": "roles",
             "index": 0,
             "task_index": 0,
             "digest": self.job.tasks.first().input.digest,
