@@ -72,11 +72,11 @@ def labels(http: httpx.Client, job_id: int, rows: int) -> NDArray[np.int64]:
 def attempts(http: httpx.Client, job_id: int) -> list[dict[str, Any]]:
     """Every attempt of the job, oldest first."""
     found: list[dict[str, Any]] = []
-    before: int | None = None
+    cursor: str | None = None
     while True:
-        parameters = {} if before is None else {"before": before}
+        parameters = {} if cursor is None else {"cursor": cursor}
         page = http.get(f"/api/v1/jobs/{job_id}/attempts", params=parameters).raise_for_status().json()
         found += page["attempts"]
-        before = page["next_before"]
-        if before is None:
+        cursor = page["next"]
+        if cursor is None:
             return found[::-1]

@@ -66,6 +66,21 @@ def visible_jobs(membership: Membership) -> QuerySet[Job]:
     return jobs.filter(submitter=membership)
 
 
+def jobs_matching(
+    membership: Membership, *, state: str | None = None, search: str = "", is_own: bool | None = None
+) -> QuerySet[Job]:
+    """Jobs the member may see by state, part of the name, and whether they are the member's own; newest first."""
+    found = visible_jobs(membership)
+    if state is not None:
+        found = found.filter(state=state)
+    if search:
+        found = found.filter(name__icontains=search)
+    if is_own is not None:
+        own = Q(submitter=membership)
+        found = found.filter(own if is_own else ~own)
+    return found
+
+
 def job_for(membership: Membership, job_id: int) -> Job:
     """A job the member may see. Raises: errors.NotFound."""
     job = (

@@ -1,7 +1,10 @@
 """What members see of jobs, as strict messages; agents speak opengrid.messages."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import Field, StringConstraints
+
+from common.paging import Cursor, PageQuery
 from opengrid.messages import Message, Natural, Positive, timestamp
 from scheduler import queries
 from scheduler.models import Attempt, Job, JobEvent
@@ -58,11 +61,38 @@ class JobLine(Message):
     finished_at: str | None
 
 
+class JobsQuery(PageQuery):
+    """Which of the jobs the asker may see."""
+
+    state: Literal["SUBMITTED", "QUEUED", "RUNNING", "DONE", "FAILED", "CANCELLED"] | None = Field(
+        None, description="Only those in this state."
+    )
+    search: Annotated[str, StringConstraints(max_length=100)] = Field("", description="Part of the name.")
+    own: Literal["true", "false"] | None = Field(None, description="Only one's own, or only those of others.")
+
+
 class JobListReply(Message):
-    """Jobs, newest first. `next_before` goes into the next page's `before`; null on the last page."""
+    """Jobs, newest first."""
 
     jobs: list[JobLine]
-    next_before: int | None
+    next: str | None
+
+
+class OutputsQuery(Message):
+    """Which outputs; a page ends with a whole task."""
+
+    cursor: Cursor | None = Field(None, description="`next` of the page before; leave it out for the first page.")
+    name: Annotated[str, StringConstraints(max_length=100)] | None = Field(None, description="Only files of this name.")
+
+
+class EstimateReply(Message):
+    """What a job would cost at most, and how many nodes could run it; nothing was submitted."""
+
+    tasks_total: Natural
+    executions: Positive
+    held_micro: Natural
+    nodes_able: Natural
+    nodes_total: Natural
 
 
 class AttemptView(Message):
@@ -89,7 +119,7 @@ class AttemptListReply(Message):
     """Attempts of a job, newest first."""
 
     attempts: list[AttemptView]
-    next_before: int | None
+    next: str | None
 
 
 class OutputView(Message):
@@ -104,10 +134,10 @@ class OutputView(Message):
 
 
 class OutputListReply(Message):
-    """Files of the accepted results, by task and name. `next_after` goes into the next page's `after`."""
+    """Files of the accepted results, by task and name."""
 
     outputs: list[OutputView]
-    next_after: Natural | None
+    next: str | None
 
 
 class EventView(Message):
@@ -123,6 +153,7 @@ class EventListReply(Message):
     """A job's timeline, newest first."""
 
     events: list[EventView]
+    next: str | None
 
 
 class SubmitReply(Message):

@@ -18,6 +18,7 @@ urlpatterns = [
     path("node/attempts/<int:attempt_id>/result", agent.ResultView.as_view(), name="node-result"),
     path("node/attempts/<int:attempt_id>/failure", agent.FailureView.as_view(), name="node-failure"),
     path("jobs", members.JobsView.as_view(), name="jobs-api"),
+    path("jobs/estimate", members.EstimateView.as_view(), name="job-estimate-api"),
     path("jobs/<int:job_id>", members.JobView.as_view(), name="job-api"),
     path("jobs/<int:job_id>/cancel", members.CancelView.as_view(), name="job-cancel-api"),
     path("jobs/<int:job_id>/attempts", members.AttemptsView.as_view(), name="job-attempts-api"),

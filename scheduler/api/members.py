@@ -1,34 +1,24 @@
 """What members and their programs call: submit a job, follow it, fetch its outputs, cancel it."""
 
+from dataclasses import asdict
+
 from django.http import FileResponse
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import authentication as accounts
-from common import bodies, clock, errors
-from common.openapi import problems, reply
+from common import bodies, clock, errors, paging
+from common.openapi import problems, query, reply
 from opengrid import messages
 from registry import blobs
 from scheduler import queries, serializers
 from scheduler.models import Job
 from scheduler.services import jobs
 
-PAGE = 50
 OUTPUTS_PAGE = 1000
 """More than one task may have, because a page ends with a whole task."""
-BEFORE = OpenApiParameter("before", int, description="Only what is older than this id; from `next_before`.")
-AFTER = OpenApiParameter("after", int, description="Only tasks beyond this index; from `next_after`.")
-
-
-def _number(request: Request, name: str) -> int | None:
-    text = request.query_params.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise errors.Invalid(f"{name}: found {text[:40]!r}; accepted is a number from the page before")
-    return int(text)
 
 
 def _job(request: Request, job_id: int) -> Job:
@@ -60,21 +50,39 @@ class JobsView(APIView):
 
     @extend_schema(
         operation_id="jobs_list",
-        parameters=[BEFORE],
+        parameters=query(serializers.JobsQuery),
         responses={200: serializers.JobListReply, **problems(401, 403, 422)},
         tags=["jobs"],
     )
     def get(self, request: Request) -> Response:
         """Jobs you may see, newest first."""
-        found = queries.visible_jobs(accounts.require(request, "jobs.view_own"))
-        before = _number(request, "before")
-        if before is not None:
-            found = found.filter(pk__lt=before)
-        page = list(found[: PAGE + 1])
-        more = page[PAGE - 1].pk if len(page) > PAGE else None
-        return reply(
-            serializers.JobListReply(jobs=[serializers.job_line(job) for job in page[:PAGE]], next_before=more)
+        membership = accounts.require(request, "jobs.view_own")
+        wanted = bodies.parse_query(request, serializers.JobsQuery)
+        found = queries.jobs_matching(
+            membership,
+            state=wanted.state,
+            search=wanted.search,
+            is_own=None if wanted.own is None else wanted.own == "true",
         )
+        page, more = paging.newest_first(found, wanted)
+        return reply(serializers.JobListReply(jobs=[serializers.job_line(job) for job in page], next=more))
+
+
+class EstimateView(APIView):
+    """A job that is only thought of."""
+
+    @extend_schema(
+        operation_id="job_estimate",
+        request=messages.JobSpec,
+        responses={200: serializers.EstimateReply, **problems(400, 401, 403, 404, 409, 413, 415, 422)},
+        tags=["jobs"],
+    )
+    @accounts.once()
+    def post(self, request: Request) -> Response:
+        """Check a job as submitting it would, and say what it would hold; nothing is submitted."""
+        membership = accounts.require(request, "jobs.submit")
+        estimate = jobs.estimate_job(membership=membership, spec=bodies.parse(request, messages.JobSpec))
+        return reply(serializers.EstimateReply(**asdict(estimate)))
 
 
 class JobView(APIView):
@@ -110,20 +118,16 @@ class AttemptsView(APIView):
 
     @extend_schema(
         operation_id="job_attempts",
-        parameters=[BEFORE],
+        parameters=query(paging.PageQuery),
         responses={200: serializers.AttemptListReply, **problems(401, 403, 404, 422)},
         tags=["jobs"],
     )
     def get(self, request: Request, job_id: int) -> Response:
         """Attempts of a job with their signed receipts, newest first."""
-        found = queries.attempts_of(_job(request, job_id))
-        before = _number(request, "before")
-        if before is not None:
-            found = found.filter(pk__lt=before)
-        page = list(found[: PAGE + 1])
-        more = page[PAGE - 1].pk if len(page) > PAGE else None
-        views = [serializers.attempt_view(attempt) for attempt in page[:PAGE]]
-        return reply(serializers.AttemptListReply(attempts=views, next_before=more))
+        job, wanted = _job(request, job_id), bodies.parse_query(request, paging.PageQuery)
+        page, more = paging.newest_first(queries.attempts_of(job), wanted)
+        views = [serializers.attempt_view(attempt) for attempt in page]
+        return reply(serializers.AttemptListReply(attempts=views, next=more))
 
 
 class OutputsView(APIView):
@@ -131,16 +135,20 @@ class OutputsView(APIView):
 
     @extend_schema(
         operation_id="job_outputs",
-        parameters=[AFTER],
+        parameters=query(serializers.OutputsQuery),
         responses={200: serializers.OutputListReply, **problems(401, 403, 404, 422)},
         tags=["jobs"],
     )
     def get(self, request: Request, job_id: int) -> Response:
         """Files of the accepted results, by task index and name."""
-        found = queries.accepted_outputs(_job(request, job_id))
-        after = _number(request, "after")
-        if after is not None:
-            found = found.filter(attempt__task__index__gt=after)
+        found, wanted = (
+            queries.accepted_outputs(_job(request, job_id)),
+            bodies.parse_query(request, serializers.OutputsQuery),
+        )
+        if wanted.cursor is not None:
+            found = found.filter(attempt__task__index__gt=int(wanted.cursor))
+        if wanted.name is not None:
+            found = found.filter(name=wanted.name)
         page, more = list(found[: OUTPUTS_PAGE + 1]), None
         if len(page) > OUTPUTS_PAGE:
             page = [output for output in page if output.attempt.task.index < page[-1].attempt.task.index]
@@ -156,7 +164,7 @@ class OutputsView(APIView):
             )
             for output in page
         ]
-        return reply(serializers.OutputListReply(outputs=views, next_after=more))
+        return reply(serializers.OutputListReply(outputs=views, next=str(more) if more is not None else None))
 
 
 class OutputFileView(APIView):
@@ -180,9 +188,13 @@ class EventsView(APIView):
     """A job's timeline."""
 
     @extend_schema(
-        operation_id="job_events", responses={200: serializers.EventListReply, **problems(401, 403, 404)}, tags=["jobs"]
+        operation_id="job_events",
+        parameters=query(paging.PageQuery),
+        responses={200: serializers.EventListReply, **problems(401, 403, 404, 422)},
+        tags=["jobs"],
     )
     def get(self, request: Request, job_id: int) -> Response:
-        """The newest steps of the job with their typed reasons."""
-        events = queries.timeline(_job(request, job_id)).select_related("task")
-        return reply(serializers.EventListReply(events=[serializers.event_view(event) for event in events]))
+        """The steps of the job with their typed reasons, newest first."""
+        job, wanted = _job(request, job_id), bodies.parse_query(request, paging.PageQuery)
+        page, more = paging.newest_first(job.events.select_related("task"), wanted)
+        return reply(serializers.EventListReply(events=[serializers.event_view(event) for event in page], next=more))

@@ -65,6 +65,17 @@ class _Plan:
     tasks: int
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """What a job would need. `held_micro` is its worst case."""
+
+    tasks_total: int
+    executions: int
+    held_micro: int
+    nodes_able: int
+    nodes_total: int
+
+
 @transaction.atomic
 def submit_job(*, membership: Membership, spec: JobSpec, now: datetime, idempotency_key: str | None = None) -> Job:
     """Validate a job, hold its worst case and take it in.
@@ -82,18 +93,8 @@ def submit_job(*, membership: Membership, spec: JobSpec, now: datetime, idempote
     plan = _validate(membership, spec)
     refuse_impossible(membership, spec)
     policy_number, _ = accounts.current_policy(membership.cooperative_id)
-    book = market.book_for(membership.cooperative, RESOURCE_CLASS)
-    royalty = plan.model_version.royalty_micro if plan.model_version else 0
-    held = metering.worst_case(
-        tasks=plan.tasks,
-        executions=plan.executions,
-        max_seconds=spec.max_seconds,
-        limit_price_micro=spec.limit_price_micro,
-        quantity_milli=book.resource_class.lot_milli,
-        royalty_micro=royalty,
-    )
-    if held > MAX_HELD_MICRO:
-        raise WrongInput(f"the worst case costs {held} micro-credits; accepted are at most {MAX_HELD_MICRO}")
+    held = _held(membership, spec, plan)
+    royalty = _royalty(plan)
     try:
         with transaction.atomic():
             job = Job.objects.create(
@@ -130,6 +131,42 @@ def submit_job(*, membership: Membership, spec: JobSpec, now: datetime, idempote
     timeline.note(job, "job_submitted", tasks=plan.tasks, held_micro=held)
     jobs.enqueue("scheduler.tasks.expand_job", job_id=job.pk)
     return job
+
+
+def estimate_job(*, membership: Membership, spec: JobSpec) -> Estimate:
+    """What submitting the job would hold, and who could run it. Submits and holds nothing.
+
+    Raises: WrongInput, ImpossibleJob, errors.NotFound.
+    """
+    plan = _validate(membership, spec)
+    refuse_impossible(membership, spec)
+    ability = market_queries.nodes_able(membership.cooperative, capacity.needs_of(spec))
+    return Estimate(
+        tasks_total=plan.tasks,
+        executions=plan.executions,
+        held_micro=_held(membership, spec, plan),
+        nodes_able=len(ability.able),
+        nodes_total=ability.nodes_total,
+    )
+
+
+def _royalty(plan: _Plan) -> int:
+    return plan.model_version.royalty_micro if plan.model_version else 0
+
+
+def _held(membership: Membership, spec: JobSpec, plan: _Plan) -> int:
+    """The worst case, in micro-credits. Raises: WrongInput."""
+    held = metering.worst_case(
+        tasks=plan.tasks,
+        executions=plan.executions,
+        max_seconds=spec.max_seconds,
+        limit_price_micro=spec.limit_price_micro,
+        quantity_milli=market.book_for(membership.cooperative, RESOURCE_CLASS).resource_class.lot_milli,
+        royalty_micro=_royalty(plan),
+    )
+    if held > MAX_HELD_MICRO:
+        raise WrongInput(f"the worst case costs {held} micro-credits; accepted are at most {MAX_HELD_MICRO}")
+    return held
 
 
 def refuse_impossible(membership: Membership, spec: JobSpec) -> None:

@@ -263,7 +263,7 @@ def test_a_newcomer_joins_without_a_browser_and_works_at_once(client, bob, token
     assert answer.status_code == 201
     assert answer.json()["membership"]["roles"] == ["MEMBER"]
     program = Client(headers={"Authorization": f"Bearer {answer.json()['api_token']}"})
-    assert program.get(f"{API}/jobs").json() == {"jobs": [], "next_before": None}
+    assert program.get(f"{API}/jobs").json() == {"jobs": [], "next": None}
     assert program.get(f"{API}/me").json()["email"] == "nina@example.org"
 
 

@@ -10,7 +10,7 @@ from accounts import services as accounts
 from common.clock import database_now
 from opengrid import messages, npy
 from scheduler.api import members as api
-from scheduler.models import Attempt, Job
+from scheduler.models import Job
 from scheduler.services import jobs
 from tests.scheduler import world
 
@@ -277,50 +277,79 @@ def test_a_nodes_key_opens_no_address_of_members(shed, done):
         assert answer.status_code in (401, 403), path
 
 
-def test_lists_come_in_pages_that_miss_and_repeat_nothing(alice, shed, hers, monkeypatch):
-    monkeypatch.setattr(api, "PAGE", 2)
+def test_lists_come_in_pages_that_miss_and_repeat_nothing(alice, shed, hers):
     made = [world.submit(alice).pk for _ in range(5)]
 
-    pages, before = [], None
+    pages, cursor = [], None
     while True:
-        page = body(hers.get(JOBS, {} if before is None else {"before": before}))
+        page = body(hers.get(JOBS, {"limit": "2"} | ({} if cursor is None else {"cursor": cursor})))
         pages.append([line["id"] for line in page["jobs"]])
-        before = page["next_before"]
-        if before is None:
+        cursor = page["next"]
+        if cursor is None:
             break
 
     assert pages == [made[:2:-1], made[2:0:-1], made[:1]]
 
 
-def test_attempts_come_in_pages_as_well(hers, done, monkeypatch):
-    monkeypatch.setattr(api, "PAGE", 1)
+@pytest.mark.parametrize("rest", ["attempts", "events"])
+def test_parts_of_a_job_come_in_pages_as_well(hers, done, rest):
+    whole = body(hers.get(f"{JOBS}/{done.pk}/{rest}"))[rest]
 
-    first = body(hers.get(f"{JOBS}/{done.pk}/attempts"))
-    second = body(hers.get(f"{JOBS}/{done.pk}/attempts", {"before": first["next_before"]}))
+    first = body(hers.get(f"{JOBS}/{done.pk}/{rest}", {"limit": "1"}))
+    second = body(hers.get(f"{JOBS}/{done.pk}/{rest}", {"cursor": first["next"]}))
 
-    ids = [line["id"] for page in (first, second) for line in page["attempts"]]
-    assert ids == list(Attempt.objects.order_by("-pk").values_list("pk", flat=True))
-    assert second["next_before"] is None
+    assert first[rest] + second[rest] == whole
+    assert (len(first[rest]), second["next"]) == (1, None)
 
 
 def test_outputs_come_in_pages_as_well(hers, done, monkeypatch):
     monkeypatch.setattr(api, "OUTPUTS_PAGE", 1)
 
     first = body(hers.get(f"{JOBS}/{done.pk}/outputs"))
-    second = body(hers.get(f"{JOBS}/{done.pk}/outputs", {"after": first["next_after"]}))
+    second = body(hers.get(f"{JOBS}/{done.pk}/outputs", {"cursor": first["next"]}))
 
     assert [line["task_index"] for page in (first, second) for line in page["outputs"]] == [0, 1]
-    assert second["next_after"] is None
+    assert second["next"] is None
 
 
-@pytest.mark.parametrize("text", ["x", "-1", "1" * 19, "", "１"])
-@pytest.mark.parametrize("parameter", ["before", "after"])
-def test_a_page_that_is_no_id_is_refused(hers, done, text, parameter):
-    path = JOBS if parameter == "before" else f"{JOBS}/{done.pk}/outputs"
+@pytest.mark.parametrize("query", ["cursor=x", "cursor=-1", "cursor=" + "1" * 19, "cursor=", "cursor=１", "before=1"])
+@pytest.mark.parametrize("rest", ["", "/outputs", "/events"])
+def test_a_page_that_is_none_is_refused(hers, done, query, rest):
+    answer = hers.get(f"{JOBS}/{done.pk}{rest}?{query}" if rest else f"{JOBS}?{query}")
 
-    answer = hers.get(path, {parameter: text})
+    assert (answer.status_code, body(answer)["code"]) == (422, "invalid_query")
 
-    assert (answer.status_code, body(answer)["code"]) == (422, "invalid")
+
+def test_jobs_are_found_by_state_name_and_whose_they_are(alice, bob, shed, hers, token, done):
+    waiting = world.submit(alice, name="Classify the scans")
+
+    def found(client, **query):
+        return [line["id"] for line in body(client.get(JOBS, query))["jobs"]]
+
+    assert found(hers, state="DONE") == [done.pk]
+    assert found(hers, search="SCANS") == [waiting.pk]
+    assert found(hers, search="%") == []
+    assert found(hers, own="false") == found(token(bob), own="true") == []
+    assert found(token(bob), own="false") == [waiting.pk, done.pk]
+
+
+def test_an_estimate_says_what_a_job_would_hold_and_submits_nothing(alice, shed, hers, balances):
+    answer = hers.post(f"{JOBS}/estimate", world.a_spec(alice, 2).model_dump(mode="json"), "application/json")
+
+    assert (answer.status_code, body(answer)) == (
+        200,
+        {"tasks_total": 2, "executions": 1, "held_micro": 40_000, "nodes_able": 1, "nodes_total": 1},
+    )
+    assert not Job.objects.exists()
+    assert balances(alice.wallet) == [1_000_000_000]
+
+
+def test_an_estimate_of_the_impossible_names_the_constraint(alice, shed, hers):
+    spec = world.a_spec(alice, zones=("moon",)).model_dump(mode="json")
+
+    answer = hers.post(f"{JOBS}/estimate", spec, "application/json")
+
+    assert (answer.status_code, body(answer)["constraints"]) == (422, {"zone": 1})
 
 
 @pytest.mark.parametrize("many", [1, 6])

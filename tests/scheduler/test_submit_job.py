@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from accounts import services as accounts
 from common import errors
 from common.clock import database_now
 from ledger.services import InsufficientFunds
@@ -92,7 +93,7 @@ def test_the_same_key_and_contents_answer_with_the_same_job(alice, shed, balance
 def test_the_same_key_with_other_contents_is_refused(alice, shed):
     submit(alice, world.a_spec(alice), idempotency_key="mine")
 
-    with pytest.raises(jobs.KeyReused):
+    with pytest.raises(accounts.IdempotencyKeyReused):
         submit(alice, world.a_spec(alice), idempotency_key="mine")
 
     assert Job.objects.count() == 1
