@@ -49,6 +49,7 @@ RULE_WORDS = {
     "quarantine_window": _("Checks among which those rejections are counted"),
     "spare_claims": _("Extra attempts of a task before it fails"),
     "assurance_overdraft_micro": _("How far the assurance fund may go below zero"),
+    "join_requests_open": _("People may ask to join (1: yes, 0: by invitation alone)"),
 }
 
 
@@ -178,7 +179,18 @@ class InviteForm(RolesForm):
     email = forms.EmailField(
         label=_("Only for this e-mail address"),
         required=False,
-        help_text=_("Left empty, whoever opens the link first can use it."),
+        help_text=_("The link is mailed there. Left empty, whoever opens the link first can use it."),
+    )
+
+
+class AskToJoinForm(ActForm):
+    """A stranger's words to the stewards."""
+
+    message = forms.CharField(
+        label=_("Who you are and why"),
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text=_("The stewards read it before they decide."),
     )
 
 

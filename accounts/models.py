@@ -130,6 +130,51 @@ class Invitation(models.Model):
         return f"invitation {self.pk} to {self.cooperative}"
 
 
+class JoinRequest(models.Model):
+    """A person's wish to become a member, and what became of it. `reason` is a steward's words on declining."""
+
+    class State(models.TextChoices):
+        """WAITING for a steward; the rest is final, and after it the person may ask again."""
+
+        WAITING = "WAITING"
+        ACCEPTED = "ACCEPTED"
+        DECLINED = "DECLINED"
+        WITHDRAWN = "WITHDRAWN"
+
+    cooperative = models.ForeignKey(Cooperative, on_delete=models.PROTECT, related_name="join_requests")
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="join_requests")
+    message = models.CharField(max_length=500)
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    reason = models.CharField(max_length=500, blank=True)
+    asked_at = models.DateTimeField(db_default=Now())
+    decided_by = models.ForeignKey(Membership, on_delete=models.PROTECT, null=True, related_name="+")
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["cooperative", "user"], condition=Q(state="WAITING"), name="joinrequest_one_waits"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="WAITING", decided_at__isnull=True)
+                | (~Q(state="WAITING") & Q(decided_at__isnull=False)),
+                name="joinrequest_decision_is_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["ACCEPTED", "DECLINED"], decided_by__isnull=False)
+                | Q(state__in=["WAITING", "WITHDRAWN"], decided_by__isnull=True),
+                name="joinrequest_stewards_decide",
+            ),
+        ]
+        indexes = [
+            # what waits for a steward, oldest first
+            models.Index(fields=["cooperative", "id"], condition=Q(state="WAITING"), name="joinrequest_waiting"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} asks to join {self.cooperative}"
+
+
 class SetupLink(models.Model):
     """The link that makes the first steward while the platform has no cooperative. At most one row."""
 
@@ -296,6 +341,8 @@ class StewardAct(models.Model):
         ISSUE_CREDIT = "ISSUE_CREDIT"
         REFUSE_CREDIT = "REFUSE_CREDIT"
         WITHDRAW_VERSION = "WITHDRAW_VERSION"
+        ACCEPT_JOIN_REQUEST = "ACCEPT_JOIN_REQUEST"
+        DECLINE_JOIN_REQUEST = "DECLINE_JOIN_REQUEST"
 
     cooperative = models.ForeignKey(Cooperative, on_delete=models.PROTECT, related_name="steward_acts", db_index=False)
     by = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="+")

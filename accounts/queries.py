@@ -12,6 +12,7 @@ from accounts.models import (
     Cooperative,
     CreditIssue,
     Invitation,
+    JoinRequest,
     Membership,
     PolicyAdoption,
     PolicyVersion,
@@ -103,6 +104,34 @@ def open_invitations(cooperative: Cooperative) -> QuerySet[Invitation]:
         .select_related("invited_by__user")
         .order_by("-pk")
     )
+
+
+def waiting_requests(cooperative_id: int) -> QuerySet[JoinRequest]:
+    """Who asks to join and waits for a steward, oldest first."""
+    rows = JoinRequest.objects.filter(cooperative_id=cooperative_id, state=JoinRequest.State.WAITING)
+    return rows.select_related("user", "cooperative").order_by("pk")
+
+
+def last_request(user: User, cooperative: Cooperative) -> JoinRequest | None:
+    """What a person asked last, whatever became of it."""
+    return JoinRequest.objects.filter(user=user, cooperative=cooperative).order_by("-pk").first()
+
+
+def open_cooperatives(user: User) -> list[Cooperative]:
+    """Cooperatives that take requests and that the person does not belong to, by name. Two queries."""
+    adopted = PolicyVersion.objects.filter(adoption__isnull=False).order_by("cooperative_id", "-number")
+    current = {version.cooperative_id: version for version in adopted.distinct("cooperative_id")}
+    willing = [pk for pk, version in current.items() if rule_book.stored(version.rules).join_requests_open]
+    rows = Cooperative.objects.filter(pk__in=willing)
+    return list(rows.exclude(memberships__user=user, memberships__left_at__isnull=True).order_by("name", "pk"))
+
+
+def cooperative_by_slug(slug: str) -> Cooperative:
+    """The cooperative of that short name. Raises: NotFound."""
+    found = Cooperative.objects.filter(slug=slug).first()
+    if found is None:
+        raise NotFound("there is no such cooperative here")
+    return found
 
 
 def invitation(token: str) -> Invitation:

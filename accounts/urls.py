@@ -7,11 +7,18 @@ from accounts.api import credit as credit_api
 from accounts.api import invitations as invitations_api
 from accounts.api import me as me_api
 from accounts.api import policies as policies_api
-from accounts.views import cooperative, invitations, policy, setup, tokens
+from accounts.views import cooperative, invitations, joining, policy, setup, tokens
 
 urlpatterns = [
     path("setup/<str:token>/", setup.setup, name="setup"),
     path("invite/<str:token>/", invitations.invite, name="invite"),
+    path("join/<slug:slug>/", joining.ask, name="ask-to-join"),
+    path("join/<slug:slug>/withdraw/", joining.withdraw, name="withdraw-request"),
+    re_path(
+        r"^cooperative/requests/(?P<request_id>[0-9]{1,18})/(?P<decision>accept|decline)/$",
+        joining.decide,
+        name="decide-join-request",
+    ),
     path("tokens/", tokens.tokens, name="tokens"),
     path("tokens/<int:token_id>/revoke/", tokens.revoke_token, name="revoke-token"),
     path("cooperative/", cooperative.cooperative, name="cooperative"),

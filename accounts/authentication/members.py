@@ -124,7 +124,8 @@ def member_page(
             try:
                 return view(request, require(request, permission), *args, **kwargs)
             except NoMembership as error:
-                return render(request, "accounts/no_membership.html", {"error": error}, status=error.status)
+                context = {"error": error, "cooperatives": queries.open_cooperatives(person_of(request))}
+                return render(request, "accounts/no_membership.html", context, status=error.status)
             except NotFound as error:
                 raise Http404(error.detail) from error
             except Forbidden as error:

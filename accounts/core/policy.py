@@ -40,6 +40,8 @@ class Rules:
     """Extra claims of a task beyond the executions wanted, before it fails."""
     assurance_overdraft_micro: int = 1_000 * MICRO
     """How far below zero the assurance fund may go to pay for checks."""
+    join_requests_open: int = 0
+    """1: people with an account may ask to join; 0: invitations alone."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ _COUNTS = {
     "quarantine_rejections": (1, 1000),
     "quarantine_window": (1, 1000),
     "spare_claims": (0, 100),
+    "join_requests_open": (0, 1),
 }
 
 

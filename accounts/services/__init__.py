@@ -39,6 +39,17 @@ from accounts.services.invitations import (
     invite,
     revoke_invitation,
 )
+from accounts.services.join_requests import (
+    AlreadyAsked,
+    JoinRequestsClosed,
+    MessageNeeded,
+    RequestDecided,
+    accept_request,
+    ask_to_join,
+    decline_request,
+    withdraw_request,
+)
+from accounts.services.mails import mail_decision, mail_invitation
 from accounts.services.newcomers import PasswordRefused, join_with_invitation
 from accounts.services.people import EmailTaken, create_person
 from accounts.services.permissions import (
@@ -60,6 +71,7 @@ from accounts.services.wallets import SendingRefused, send_credits
 
 __all__ = [
     "AlreadyAdopted",
+    "AlreadyAsked",
     "AlreadyDecided",
     "AlreadyMember",
     "EmailTaken",
@@ -70,13 +82,16 @@ __all__ = [
     "InvitationUsed",
     "IssuanceLimitReached",
     "IssueRefused",
+    "JoinRequestsClosed",
     "LastSteward",
+    "MessageNeeded",
     "NotAllowed",
     "NothingChanges",
     "PasswordRefused",
     "PolicyRefused",
     "PolicySuperseded",
     "ReasonNeeded",
+    "RequestDecided",
     "SecondStewardNeeded",
     "SendingRefused",
     "SetupLinkExpired",
@@ -84,12 +99,15 @@ __all__ = [
     "TokenRefused",
     "UnknownRole",
     "accept_invitation",
+    "accept_request",
     "acting",
     "adopt_policy",
     "approve_credit_issue",
+    "ask_to_join",
     "check_usable",
     "checked_reason",
     "create_person",
+    "decline_request",
     "earlier_reply",
     "find_api_token",
     "first_steward_link",
@@ -100,6 +118,8 @@ __all__ = [
     "join_with_invitation",
     "keep_reply",
     "leave",
+    "mail_decision",
+    "mail_invitation",
     "propose_credit_issue",
     "propose_policy",
     "record_act",
@@ -110,4 +130,5 @@ __all__ = [
     "send_credits",
     "set_roles",
     "use_first_steward_link",
+    "withdraw_request",
 ]

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from accounts import queries
 from accounts.core import roles as role_table
 from accounts.core import tokens
-from accounts.models import Invitation, Membership, StewardAct, User
+from accounts.models import Cooperative, Invitation, Membership, StewardAct, User
 from accounts.services import acts, cooperatives, people, permissions
 from common import live
 from common.errors import Conflict, Forbidden
@@ -92,7 +92,7 @@ def accept_invitation(*, token: str, user: User, now: datetime, display_name: st
         raise InvitationForAnother(
             "log in with the e-mail address that the invitation was sent to, or add and verify that address"
         )
-    membership = _join(invitation, user, now)
+    membership = admit(invitation.cooperative, user, invitation.roles, now)
     claimed = Invitation.objects.filter(
         pk=invitation.pk, accepted_at__isnull=True, revoked_at__isnull=True, expires_at__gt=now
     ).update(accepted_by=membership, accepted_at=now)
@@ -144,19 +144,15 @@ def check_usable(*, invitation: Invitation, now: datetime) -> None:
         raise InvitationRevoked(f"whoever made this link may no longer invite; {again}")
 
 
-def _join(invitation: Invitation, user: User, now: datetime) -> Membership:
-    """A new membership, or the old one of a person who had left, with the invitation's roles."""
-    returned = Membership.objects.filter(cooperative=invitation.cooperative, user=user, left_at__isnull=False).update(
-        roles=invitation.roles, left_at=None, joined_at=now
+def admit(cooperative: Cooperative, user: User, roles: list[str], now: datetime) -> Membership:
+    """A new membership, or the old one of a person who had left. Part of the caller's act. Raises: AlreadyMember."""
+    returned = Membership.objects.filter(cooperative=cooperative, user=user, left_at__isnull=False).update(
+        roles=roles, left_at=None, joined_at=now
     )
     if returned:
-        return Membership.objects.get(cooperative=invitation.cooperative, user=user)
+        return Membership.objects.get(cooperative=cooperative, user=user)
     try:
         with transaction.atomic():
-            return Membership.objects.create(
-                cooperative=invitation.cooperative, user=user, roles=invitation.roles, joined_at=now
-            )
+            return Membership.objects.create(cooperative=cooperative, user=user, roles=roles, joined_at=now)
     except IntegrityError as error:
-        raise AlreadyMember(
-            f"you belong to {invitation.cooperative} already; a steward can change your roles"
-        ) from error
+        raise AlreadyMember(f"you belong to {cooperative} already; a steward can change your roles") from error

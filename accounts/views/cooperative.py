@@ -41,13 +41,18 @@ def create_invitation(request: HttpRequest, membership: Membership) -> HttpRespo
     form = InviteForm(request.POST)
     if not form.is_valid():
         return render_cooperative(request, membership, invite_form=form)
-    _invitation, token = services.invite(
+    invitation, token = services.invite(
         by=membership,
         roles=form.cleaned_data["roles"],
         email=form.cleaned_data["email"],
         now=database_now(),
     )
     link = request.build_absolute_uri(reverse("invite", args=[token]))
+    if invitation.email:
+        if services.mail_invitation(invitation=invitation, link=link):
+            messages.success(request, _("The link is sent to %(address)s.") % {"address": invitation.email})
+        else:
+            messages.warning(request, _("The mail could not be sent. Hand the link over yourself."))
     return render_cooperative(request, membership, link=link)
 
 
@@ -175,6 +180,7 @@ def render_cooperative(
             {"invitation": each, "roles": role_names(each.roles)}
             for each in queries.open_invitations(membership.cooperative)
         ]
+        context["requests"] = list(queries.waiting_requests(membership.cooperative_id))
         context["invite_form"] = invite_form or InviteForm(initial={"roles": [roles.MEMBER]})
     if may["credit_issue"]:
         context["credit_form"] = credit_form or _credit_form(membership)

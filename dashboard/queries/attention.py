@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from accounts import queries as accounts
 from accounts.models import CreditIssue, PolicyVersion
 from dashboard.queries import jobs, machines
 from dashboard.queries.viewer import Viewer
@@ -54,6 +55,9 @@ def _decisions(viewer: Viewer) -> Iterator[Item]:
         issues = CreditIssue.objects.filter(cooperative_id=viewer.cooperative_id, state=CreditIssue.State.PROPOSED)
         for issue in issues.exclude(proposed_by=viewer.membership).order_by("pk")[:5]:
             yield Item("issue_to_approve", "", issue.reason, "cooperative")
+    if viewer.may("members.invite"):
+        for request in accounts.waiting_requests(viewer.cooperative_id)[:5]:
+            yield Item("join_request", "", str(request.user), "cooperative")
     if viewer.may("policy.adopt"):
         last = PolicyVersion.objects.filter(cooperative_id=viewer.cooperative_id).order_by("-number")
         version = last.select_related("adoption").first()

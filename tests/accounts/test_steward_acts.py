@@ -8,7 +8,7 @@ from django.db import DatabaseError, connection, transaction
 from accounts import queries
 from accounts import services as accounts
 from accounts.core import roles
-from accounts.models import StewardAct
+from accounts.models import JoinRequest, StewardAct
 from common.errors import NotFound
 from nodes import services as nodes
 from nodes.core import reasons
@@ -34,6 +34,11 @@ def _validator(bob, sam, alice, now):
 def _invite(bob, sam, alice, now):
     invitation, _token = accounts.invite(by=sam, roles=["MEMBER"], email="mia@example.org", now=now)
     accounts.revoke_invitation(by=sam, invitation=invitation, now=now)
+    dora, eve = (accounts.create_person(email=f"{name}@example.org", password="correct horse") for name in "de")
+    for person in (dora, eve):
+        JoinRequest.objects.create(cooperative=sam.cooperative, user=person, message="hello")
+    accounts.accept_request(by=sam, request=dora.join_requests.get(), now=now)
+    accounts.decline_request(by=sam, request=eve.join_requests.get(), reason="unknown", now=now)
 
 
 def _members(bob, sam, alice, now):
@@ -74,7 +79,10 @@ def _withdraw(bob, sam, alice, now):
 ACTS = {
     "nodes.quarantine": (_quarantine, [Act.QUARANTINE_NODE, Act.RELEASE_NODE]),
     "nodes.validate": (_validator, [Act.NAME_VALIDATOR, Act.END_VALIDATOR]),
-    "members.invite": (_invite, [Act.INVITE, Act.REVOKE_INVITATION]),
+    "members.invite": (
+        _invite,
+        [Act.INVITE, Act.REVOKE_INVITATION, Act.ACCEPT_JOIN_REQUEST, Act.DECLINE_JOIN_REQUEST],
+    ),
     "members.roles": (_members, [Act.SET_ROLES, Act.END_MEMBERSHIP]),
     "policy.propose": (_propose_policy, [Act.PROPOSE_POLICY]),
     "policy.adopt": (_adopt_policy, [Act.ADOPT_POLICY]),
