@@ -7,7 +7,7 @@ from accounts.api import credit as credit_api
 from accounts.api import invitations as invitations_api
 from accounts.api import me as me_api
 from accounts.api import policies as policies_api
-from accounts.views import cooperative, invitations, joining, policy, setup, tokens
+from accounts.views import cooperative, invitations, joining, policy, sessions, setup, tokens
 
 urlpatterns = [
     path("setup/<str:token>/", setup.setup, name="setup"),
@@ -19,6 +19,7 @@ urlpatterns = [
         joining.decide,
         name="decide-join-request",
     ),
+    path("account/sessions/<int:session_id>/end/", sessions.end_session, name="end-session"),
     path("tokens/", tokens.tokens, name="tokens"),
     path("tokens/<int:token_id>/revoke/", tokens.revoke_token, name="revoke-token"),
     path("cooperative/", cooperative.cooperative, name="cooperative"),

@@ -2,6 +2,7 @@
 
 import base64
 from functools import cache
+from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa.adapter import DefaultMFAAdapter
@@ -9,7 +10,9 @@ from cryptography.fernet import Fernet, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
+from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
 
 from accounts.authentication.members import INVITATION_COOKIE
@@ -30,6 +33,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             return reverse("invite", args=[token])
         except NoReverseMatch:
             return str(super().get_login_redirect_url(request))
+
+    def render_mail(self, *arguments: Any, **options: Any) -> EmailMessage:
+        """Every mail has an HTML part beside its text, with links that can be clicked."""
+        message: EmailMessage = super().render_mail(*arguments, **options)
+        if isinstance(message, EmailMultiAlternatives) and not message.alternatives:
+            html = render_to_string("accounts/email/plain.html", {"subject": message.subject, "text": message.body})
+            message.attach_alternative(html, "text/html")
+        return message
 
 
 class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]

@@ -67,6 +67,7 @@ from accounts.services.policies import (
     propose_policy,
 )
 from accounts.services.replies import IdempotencyKeyReused, earlier_reply, forget_replies, keep_reply
+from accounts.services.sessions import end_session
 from accounts.services.wallets import SendingRefused, send_credits
 
 __all__ = [
@@ -109,6 +110,7 @@ __all__ = [
     "create_person",
     "decline_request",
     "earlier_reply",
+    "end_session",
     "find_api_token",
     "first_steward_link",
     "forget_replies",

@@ -12,7 +12,7 @@ from django.test import Client
 
 from accounts import services as accounts
 from accounts.core import roles
-from accounts.models import Membership, User
+from accounts.models import JoinRequest, Membership, User
 from common.clock import database_now
 from nodes import services as nodes
 from opengrid import digests
@@ -110,6 +110,7 @@ class World:
         self.running = scenes.an_attempt(second, self.agent.node, self.lease, now)
         self.order = scenes.an_order(owner, side="BUY", price_micro=1, lots=1)
         self.invitation, self.invitation_secret = accounts.invite(by=owner, roles=["MEMBER"], now=now)
+        self.request = JoinRequest.objects.create(cooperative=owner.cooperative, user=self.lonely, message="hello")
         self.token, _ = accounts.issue_api_token(membership=owner, name="mine", scopes=["jobs:read"], now=now)
         self.join_token, _ = nodes.create_join_token(membership=owner, floor_price_micro=1, now=now)
         self.issue = accounts.propose_credit_issue(
@@ -172,6 +173,12 @@ class World:
             "decision": "refuse",
             "object_id": self.founder.pk,
             "slug": "roles",
+            "request_id": self.request.pk,
+            ("/join/<slug>/", "slug"): "riverside",
+            ("/join/<slug>/withdraw/", "slug"): "riverside",
+            "pk": 1,
+            "session_id": 1,
+            ("/cooperative/requests/<request_id>/<decision>/", "decision"): "accept",
             "index": 0,
             "task_index": 0,
             "digest": self.job.tasks.first().input.digest,
@@ -211,6 +218,7 @@ class World:
                 "shares": [{"member_id": self.founder.pk, "share_bp": 10_000}]
             },
             ("POST", "/api/v1/nodes/<node_id>/appeal"): {"text": "it was the power"},
+            ("POST", "/nodes/<node_id>/shares/"): {f"share_{self.founder.pk}": "100"},
             ("PUT", "/api/v1/blobs/<digest>"): data,
             ("PUT", "/api/v1/node/attempts/<attempt_id>/<token>/outputs/<name>"): data,
             ("POST", "/api/v1/node/attempts/<attempt_id>/failure"): {
