@@ -17,6 +17,8 @@ from django.utils.decorators import sync_and_async_middleware
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from config import metrics
+
 REDIS_SECONDS = 1.0
 _known: dict[str, bool] = {}
 
@@ -58,7 +60,7 @@ def _is_migrated() -> bool:
 
 
 def _redis_problem() -> str | None:
-    location = settings.CACHES["default"]["LOCATION"]
+    location = str(settings.CACHES["default"]["LOCATION"])
     try:
         with redis.Redis.from_url(
             location, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
@@ -69,14 +71,18 @@ def _redis_problem() -> str | None:
     return None
 
 
-PAGES: dict[str, Callable[[HttpRequest], HttpResponse]] = {"/healthz": healthz, "/readyz": readyz}
+PAGES: dict[str, Callable[[HttpRequest], HttpResponse]] = {
+    "/healthz": healthz,
+    "/readyz": readyz,
+    "/metrics": metrics.page,
+}
 
 
 @sync_and_async_middleware
 def answer_health_first(
     get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]],
 ) -> Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]:
-    """Middleware, to stand first: answers the two pages and passes everything else on."""
+    """Middleware, to stand first: answers these pages and passes everything else on."""
     if inspect.iscoroutinefunction(get_response):
 
         async def answer_async(request: HttpRequest) -> HttpResponseBase:

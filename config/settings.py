@@ -73,6 +73,7 @@ MIDDLEWARE = [
     "config.health.answer_health_first",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.metrics.count_requests",
     "config.limits.say_limits",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -221,6 +222,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "config.api.problem_response",
     "UNAUTHENTICATED_USER": None,
 }
+METRICS_TOKEN = env_secret("COMMONGRID_METRICS_TOKEN", "")
 RATE_LIMITS = {
     "read": env_int("COMMONGRID_RATE_READ", 3_000, minimum=0),
     "write": env_int("COMMONGRID_RATE_WRITE", 1_200, minimum=0),

@@ -1,7 +1,7 @@
 """Where every address leads: pages, accounts, /api/v1. Health is answered before (config.health)."""
 
 from django.urls import URLPattern, URLResolver, include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from accounts.urls import api_urlpatterns as accounts_api
 from dashboard.admin import console
@@ -14,7 +14,7 @@ api_v1: list[URLPattern | URLResolver] = [
     path("", include("scheduler.urls")),
     path("", include(dashboard_api)),
     path("openapi.json", SpectacularAPIView.as_view(), name="schema"),
-    path("docs/", SpectacularSwaggerView.as_view(url_name="api:schema"), name="docs"),
+    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="api:schema"), name="docs"),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -31,3 +31,12 @@ def test_every_page_is_quiet_fits_and_satisfies_axe(visit, grid, alice, olga, el
             assert browsing.overflow(page) <= 0, path
             assert browsing.objections(page) == [], path
             assert window.complaints == [], path
+
+
+def test_the_description_of_the_api_opens_under_our_content_policy(visit, alice):
+    window = visit(alice)
+    page = window.goto("/api/v1/docs/")
+
+    page.wait_for_selector("#operations-jobs-job_submit", timeout=60_000)
+
+    assert window.complaints == []
