@@ -20,7 +20,7 @@ from accounts.forms import ActForm, InviteForm, RolesForm, role_names
 from accounts.models import Invitation, Membership
 from dashboard.admin.forms import confirm, why
 from dashboard.admin.section import Act, Section, Table
-from dashboard.templatetags.dashboard import signed
+from dashboard.templatetags.dashboard import badge, signed, transfer_words
 from ledger import queries as ledger
 from nodes import queries as nodes
 
@@ -131,11 +131,16 @@ class Members(Section):
 
     def tables(self, row: Membership) -> Iterable[Table]:
         found = nodes.nodes_operated_by(row.pk)[:50]
-        yield Table(_("Nodes"), (_("Name"), _("State")), [(node.name, node.state) for node in found], _("None."))
+        yield Table(
+            _("Nodes"), (_("Name"), _("State")), [(node.name, badge("node", node.state)) for node in found], _("None.")
+        )
         yield Table(
             _("Latest movements of the wallet"),
             (_("When"), _("What"), _("Credits")),
-            [(line.made_at, line.kind, signed(line.amount_micro)) for line in ledger.statement(row.wallet, limit=10)],
+            [
+                (line.made_at, transfer_words(line.kind), signed(line.amount_micro))
+                for line in ledger.statement(row.wallet, limit=10)
+            ],
             _("None yet."),
         )
 
