@@ -198,6 +198,7 @@ CELERY_BEAT_SCHEDULE = {
         "scheduler.tasks.drain": 2,
         "scheduler.tasks.reap": 2,
         "scheduler.tasks.give_up": 30,
+        "marketplace.tasks.sample_pools": 60,
         "reputation.tasks.rescore_pending": 5,
         "reputation.tasks.record_uptime": 60,
         "registry.tasks.clean_drafts": 600,

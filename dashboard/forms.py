@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 import pydantic
@@ -139,6 +140,26 @@ class TicketForm(forms.Form):
         return cleaned
 
 
+class NeedForm(forms.Form):
+    """How much computing somebody needs, by when, and how sure the result has to be."""
+
+    hours = forms.DecimalField(
+        label=_("Computing time"), min_value=Decimal("0.1"), max_value=100_000, decimal_places=1, initial=4
+    )
+    within = forms.DecimalField(
+        label=_("Done within"), min_value=Decimal("0.1"), max_value=1_000, decimal_places=1, initial=1
+    )
+    assurance = forms.ChoiceField(
+        label=_("Results"),
+        choices=[
+            ("none", _("run once, unchecked")),
+            ("quorum-2", _("two owners must agree")),
+            ("quorum-3", _("majority of three owners")),
+        ],
+        initial="quorum-2",
+    )
+
+
 class NewJobForm(forms.Form):
     """A request to run a published model over the rows of an array."""
 
@@ -185,6 +206,7 @@ class EstimateForm(NewJobForm):
     rows = forms.IntegerField(required=False, min_value=1, max_value=10**9)
     file_name = forms.CharField(required=False, max_length=100)
     size_bytes = forms.IntegerField(required=False, min_value=0)
+    digest = forms.RegexField(r"^sha256:[0-9a-f]{64}$", required=False)
 
 
 def job_spec(cleaned: dict[str, Any], blob: BlobRef) -> JobSpec:

@@ -255,6 +255,7 @@ def _project(book: Book, done: Sequence[fx.Effect], arrived: dict[str, Order]) -
             for lease in traded
         ]
     )
+    services.add_to_bars(book=book, trades=trades)
     Lease.objects.bulk_create([_lease(trade, orders[str(trade.buy_order_id)]) for trade in trades])
     for trade in trades:
         live.wake_node(trade.node_id)

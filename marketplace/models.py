@@ -229,6 +229,45 @@ class Trade(models.Model):
         return f"{self.lots} lots at {self.price_micro}"
 
 
+class PriceBar(models.Model):
+    """What traded in a book within one minute. The matcher adds to it in the transaction that writes the trades."""
+
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="bars")
+    minute_at = models.DateTimeField()
+    first_micro = models.PositiveBigIntegerField()
+    high_micro = models.PositiveBigIntegerField()
+    low_micro = models.PositiveBigIntegerField()
+    last_micro = models.PositiveBigIntegerField()
+    lots = models.PositiveBigIntegerField()
+    trades = models.PositiveBigIntegerField()
+
+    class Meta:
+        # the price of a book over time
+        constraints = [models.UniqueConstraint(fields=["book", "minute_at"], name="pricebar_once")]
+
+    def __str__(self) -> str:
+        return f"{self.lots} lots at {self.last_micro}"
+
+
+class PoolSample(models.Model):
+    """How much of a pool was there and in use at a full minute. Kept for a month."""
+
+    pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="samples")
+    at = models.DateTimeField()
+    nodes = models.PositiveIntegerField()
+    """Nodes that were there and could take work."""
+    lots = models.PositiveIntegerField()
+    """What these nodes had to sell, sold or not."""
+    sold_lots = models.PositiveIntegerField()
+
+    class Meta:
+        # the use of a pool over time
+        constraints = [models.UniqueConstraint(fields=["pool", "at"], name="poolsample_once")]
+
+    def __str__(self) -> str:
+        return f"{self.sold_lots} of {self.lots} lots"
+
+
 class Lease(models.Model):
     """So many lots of one node for one job or member, at the trade's price, until it ends."""
 

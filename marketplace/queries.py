@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from django.db import connection
 from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
@@ -197,3 +198,63 @@ def open_orders_of(membership: Membership) -> QuerySet[Order]:
 def live_leases(reference: str) -> QuerySet[Lease]:
     """Leases that give work to `reference`, oldest first."""
     return Lease.objects.filter(reference=reference, state=Lease.State.LIVE).select_related("node").order_by("pk")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What traded between `at` and the next bar. Prices are micro-credits per unit-hour."""
+
+    at: datetime
+    first_micro: int
+    high_micro: int
+    low_micro: int
+    last_micro: int
+    lots: int
+
+
+def bars(book_ids: Iterable[int], since: datetime, width: timedelta) -> dict[int, list[Bar]]:
+    """Book -> bars of `width` that begin at or after `since`, oldest first; only those in which something traded."""
+    found: dict[int, list[Bar]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_BARS, [width.total_seconds(), since, list(book_ids), since])
+        for book_id, *bar in cursor.fetchall():
+            found.setdefault(book_id, []).append(Bar(*bar))
+    return found
+
+
+_BARS = """
+SELECT book_id, date_bin(make_interval(secs => %s), minute_at, %s) AS at,
+       (array_agg(first_micro ORDER BY minute_at))[1], max(high_micro), min(low_micro),
+       (array_agg(last_micro ORDER BY minute_at DESC))[1], sum(lots)::bigint
+FROM marketplace_pricebar
+WHERE book_id = ANY(%s) AND minute_at >= %s
+GROUP BY book_id, at
+ORDER BY book_id, at
+"""
+
+
+@dataclass(frozen=True)
+class Use:
+    """How much of some pools was there and in use around `at`, on average."""
+
+    at: datetime
+    nodes: int
+    lots: int
+    sold_lots: int
+
+
+def use(pool_ids: Iterable[int], since: datetime, width: timedelta) -> list[Use]:
+    """The use of these pools together, in steps of `width` from `since`, oldest first; only steps that were sampled."""
+    with connection.cursor() as cursor:
+        cursor.execute(_USE, [width.total_seconds(), since, list(pool_ids), since])
+        return [Use(*row) for row in cursor.fetchall()]
+
+
+_USE = """
+SELECT date_bin(make_interval(secs => %s), at, %s) AS step,
+       round(avg(nodes))::int, round(avg(lots))::int, round(avg(sold_lots))::int
+FROM (SELECT at, sum(nodes) AS nodes, sum(lots) AS lots, sum(sold_lots) AS sold_lots
+      FROM marketplace_poolsample WHERE pool_id = ANY(%s) AND at >= %s GROUP BY at) AS minute
+GROUP BY step
+ORDER BY step
+"""

@@ -3,16 +3,17 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection, transaction
+from django.db.models import Count, Sum
 
 from accounts.models import Cooperative, Membership
 from common import errors, live, locks
 from marketplace.core import events
 from marketplace.core.fit import Needs
 from marketplace.core.orders import BuyOrder, Reason, SellOrder, TimeInForce
-from marketplace.models import Book, BookInput, Lease, Order, Pool, ResourceClass
+from marketplace.models import Book, BookInput, Lease, Order, Pool, PoolSample, ResourceClass, Trade
 from nodes import queries as nodes
 from nodes import services as node_services
 from nodes.core import states
@@ -20,6 +21,7 @@ from nodes.models import Node
 
 CPU = "cpu"
 NOT_YET_NUMBERED = "new"
+SAMPLE_DAYS = 31
 LIVE_STATES = (Order.State.ACCEPTED, Order.State.OPEN, Order.State.PARTIALLY_FILLED)
 
 
@@ -355,3 +357,54 @@ def end_leases(*, lease_ids: Iterable[int], reason: str, now: datetime) -> int:
         live.wake_matcher(lease.book.pool_id)
         ended += 1
     return ended
+
+
+def add_to_bars(*, book: Book, trades: Sequence[Trade]) -> None:
+    """Add trades, in their order, to the bar of this minute; a part of the matcher's tick, the one writer."""
+    if not trades:
+        return
+    prices = [trade.price_micro for trade in trades]
+    lots = sum(trade.lots for trade in trades)
+    with connection.cursor() as cursor:
+        cursor.execute(_ADD_TO_BAR, [book.pk, prices[0], max(prices), min(prices), prices[-1], lots, len(trades)])
+
+
+_ADD_TO_BAR = """
+INSERT INTO marketplace_pricebar AS bar
+       (book_id, minute_at, first_micro, high_micro, low_micro, last_micro, lots, trades)
+VALUES (%s, date_trunc('minute', now()), %s, %s, %s, %s, %s, %s)
+ON CONFLICT (book_id, minute_at) DO UPDATE
+SET high_micro = greatest(bar.high_micro, excluded.high_micro), low_micro = least(bar.low_micro, excluded.low_micro),
+    last_micro = excluded.last_micro, lots = bar.lots + excluded.lots, trades = bar.trades + excluded.trades
+"""
+
+
+@transaction.atomic
+def sample_pools(*, now: datetime) -> None:
+    """Note for every pool how many lots its nodes have and how many are sold, once a minute; forget what is old."""
+    minute = now.replace(second=0, microsecond=0)
+    there = Node.objects.filter(
+        state__in=states.WORKING, last_seen_at__gte=now - timedelta(seconds=nodes.DARK_SECONDS), sellable_lots__gt=0
+    )
+    offered = {
+        row["cooperative"]: row
+        for row in there.values("cooperative").annotate(number=Count("pk"), lots=Sum("sellable_lots"))
+    }
+    sold = dict(
+        Lease.objects.filter(state=Lease.State.LIVE, node__in=there)
+        .values_list("book__pool")
+        .annotate(lots=Sum("lots"))
+    )
+    nothing = {"number": 0, "lots": 0}
+    samples = [
+        PoolSample(
+            pool=pool,
+            at=minute,
+            nodes=offered.get(pool.cooperative_id, nothing)["number"],
+            lots=offered.get(pool.cooperative_id, nothing)["lots"],
+            sold_lots=sold.get(pool.pk, 0),
+        )
+        for pool in Pool.objects.order_by("pk")
+    ]
+    PoolSample.objects.bulk_create(samples, ignore_conflicts=True)
+    PoolSample.objects.filter(at__lt=now - timedelta(days=SAMPLE_DAYS)).delete()

@@ -71,6 +71,8 @@ class Job(models.Model):
             models.Index(fields=["state", "id"], condition=Q(closed_at__isnull=True), name="job_open"),
             # my jobs, newest first
             models.Index(fields=["submitter", "-id"], name="job_by_member"),
+            # how many jobs came on a day
+            models.Index(fields=["submitted_at"], name="job_by_day"),
             # a cooperative's jobs, newest first
             models.Index(fields=["cooperative", "-id"], name="job_by_cooperative"),
         ]

@@ -296,3 +296,8 @@ def counts_since(membership: Membership, since: datetime) -> dict[str, int]:
         .order_by("state")
     )
     return {row["state"]: row["number"] for row in rows}
+
+
+def jobs_between(start: datetime, end: datetime) -> int:
+    """How many jobs were submitted from `start` to before `end`, by all members; from the index alone."""
+    return Job.objects.filter(submitted_at__gte=start, submitted_at__lt=end).count()

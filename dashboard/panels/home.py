@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from dashboard.panels.panel import Panel, number
-from dashboard.queries import attention, books, jobs, machines, money
+from dashboard.queries import attention, books, jobs, machines, money, trends
 from dashboard.queries import viewer as viewers
 from dashboard.queries.viewer import Viewer
 
@@ -41,6 +41,12 @@ def _trades(viewer: Viewer, key: str) -> Mapping[str, Any]:
     return {"trades": books.lately_traded(viewer)}
 
 
+def _pulse(viewer: Viewer, key: str) -> Mapping[str, Any]:
+    viewers.own_wallet(viewer, number(key))
+    use, prices = trends.pulse(viewer)
+    return {"use": use, "prices": prices}
+
+
 def _market_topics(viewer: Viewer, key: str) -> tuple[str, ...]:
     return tuple(f"market.{book.pk}" for book in books.books(viewer))
 
@@ -62,5 +68,6 @@ PANELS = (
         lambda viewer, key: (f"nodes.{viewer.cooperative_id}", f"wallet.{key}", f"home.{key}"),
     ),
     Panel("home-wallet", _("Wallet"), _wallet, lambda _viewer, key: (f"wallet.{key}", f"jobs.{key}", f"home.{key}")),
+    Panel("home-pulse", _("Pulse of the grid"), _pulse, _market_topics),
     Panel("home-trades", _("Last trades"), _trades, _market_topics),
 )

@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from dashboard.panels.panel import Panel, number
-from dashboard.queries import books
+from dashboard.queries import books, trends
 from dashboard.queries import viewer as viewers
 from dashboard.queries.viewer import Viewer
 
@@ -14,6 +14,11 @@ from dashboard.queries.viewer import Viewer
 def _depth(viewer: Viewer, key: str) -> Mapping[str, Any]:
     book = viewers.book(viewer, number(key))
     return {"book": book, "depth": books.depth(viewer, book)}
+
+
+def _price(viewer: Viewer, key: str) -> Mapping[str, Any]:
+    book = viewers.book(viewer, number(key))
+    return {"book": book, "day": trends.price_day(viewer.now, book)}
 
 
 def _trades(viewer: Viewer, key: str) -> Mapping[str, Any]:
@@ -32,6 +37,7 @@ def _of_book(_viewer: Viewer, key: str) -> tuple[str, ...]:
 
 PANELS = (
     Panel("market-depth", _("Depth"), _depth, _of_book, app="marketplace"),
+    Panel("market-price", _("Price"), _price, _of_book, app="marketplace"),
     Panel("market-trades", _("Trades"), _trades, _of_book, app="marketplace"),
     Panel("market-orders", _("My orders"), _orders, _of_book, app="marketplace"),
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.db.models import QuerySet, Sum
 
+from dashboard.core import charts
 from dashboard.queries.viewer import Viewer
 from marketplace import queries as market
 from marketplace.models import Book, Lease, Order, Trade
@@ -34,6 +35,17 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """A chart of the depth: the axis of prices from `low` to `high`, the most lots, and a path for each side."""
+
+    low_micro: int
+    high_micro: int
+    most: int
+    buys: str
+    sells: str
+
+
+@dataclass(frozen=True)
 class Depth:
     """The best prices of a book; sells ascend, buys descend."""
 
@@ -44,6 +56,20 @@ class Depth:
     def sells_down(self) -> list[Level]:
         """Sells from the highest price down, so that the best one lies next to the buys."""
         return self.sells[::-1]
+
+    @property
+    def curve(self) -> "Curve | None":
+        """The two sides as stairs over one axis of prices; None for an empty book."""
+        prices = [level.price_micro for level in (*self.sells, *self.buys)]
+        if not prices:
+            return None
+        pad = max(1, (max(prices) - min(prices)) // 8)
+        low, high = max(0, min(prices) - pad), max(prices) + pad
+        most = max(level.reached for level in (*self.sells, *self.buys))
+        sides = [[(level.price_micro, level.reached) for level in side] for side in (self.buys, self.sells)]
+        return Curve(
+            low, high, most, charts.steps(sides[0], low, high, most, to=0), charts.steps(sides[1], low, high, most)
+        )
 
     @property
     def spread_micro(self) -> int:

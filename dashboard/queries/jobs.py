@@ -1,6 +1,7 @@
 """Reads of jobs for the pages, beyond what the scheduler itself tells: lists, waits, lines of the bill, previews."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +26,8 @@ FILTERS: Mapping[str, tuple[str, ...]] = {
     "failed": (Job.State.FAILED, Job.State.CANCELLED),
 }
 PAGE_ROWS = 25
+EXPORT_ROWS = 500
+COUNTED_JOBS = 1000
 ATTEMPT_ROWS = 50
 EVENT_ROWS = 50
 LOG_ROWS = 5
@@ -55,18 +58,54 @@ def in_flight(viewer: Viewer, limit: int = 8) -> list[JobRow]:
     return _rows(rows.select_related("submitter__user").order_by("-pk")[:limit])
 
 
-def listed(viewer: Viewer, state_filter: str, before: int | None = None) -> tuple[list[JobRow], int | None]:
-    """A page of jobs, newest first, and the cursor of the next page. Three queries.
+def listed(
+    viewer: Viewer, state_filter: str, before: int | None = None, *, q: str = "", is_oldest_first: bool = False
+) -> tuple[list[JobRow], int | None]:
+    """A page of jobs, newest first unless asked otherwise, and the cursor of the next page. Three queries.
+
+    Raises: KeyError for an unknown filter.
+    """
+    rows = filtered(viewer, state_filter, q)
+    if before is not None:
+        rows = rows.filter(pk__gt=before) if is_oldest_first else rows.filter(pk__lt=before)
+    ordered = rows.select_related("submitter__user").order_by("pk" if is_oldest_first else "-pk")
+    page = list(ordered[: PAGE_ROWS + 1])
+    return _rows(page[:PAGE_ROWS]), page[PAGE_ROWS - 1].pk if len(page) > PAGE_ROWS else None
+
+
+def filtered(viewer: Viewer, state_filter: str, q: str = "") -> QuerySet[Job]:
+    """The jobs that the viewer may see, in a state, with a word in their name or that number.
 
     Raises: KeyError for an unknown filter.
     """
     rows = scheduler.visible_jobs(viewer.membership)
     if FILTERS[state_filter]:
         rows = rows.filter(state__in=FILTERS[state_filter])
-    if before is not None:
-        rows = rows.filter(pk__lt=before)
-    page = list(rows.select_related("submitter__user").order_by("-pk")[: PAGE_ROWS + 1])
-    return _rows(page[:PAGE_ROWS]), page[PAGE_ROWS - 1].pk if len(page) > PAGE_ROWS else None
+    if q:
+        named = Q(name__icontains=q)
+        rows = rows.filter(named | Q(pk=int(q)) if q.isascii() and q.isdigit() and len(q) <= 18 else named)
+    return rows
+
+
+def counts(viewer: Viewer) -> tuple[dict[str, int], bool]:
+    """Filter -> how many of the latest COUNTED_JOBS jobs it shows, and whether there are more. One query."""
+    latest = scheduler.visible_jobs(viewer.membership).order_by("-pk").values_list("state", flat=True)
+    states = Counter(latest[: COUNTED_JOBS + 1])
+    found = {name: sum(states[state] for state in wanted) for name, wanted in FILTERS.items() if wanted}
+    total = states.total()
+    return found | {"all": min(total, COUNTED_JOBS)}, total > COUNTED_JOBS
+
+
+def exported(viewer: Viewer, state_filter: str, q: str) -> Iterator[JobRow]:
+    """Every job of a list, newest first, read EXPORT_ROWS at a time."""
+    before: int | None = None
+    while True:
+        rows = filtered(viewer, state_filter, q).select_related("submitter__user").order_by("-pk")
+        page = _rows((rows if before is None else rows.filter(pk__lt=before))[:EXPORT_ROWS])
+        yield from page
+        if len(page) < EXPORT_ROWS:
+            return
+        before = page[-1].job.pk
 
 
 def _rows(jobs: Iterable[Job]) -> list[JobRow]:

@@ -56,6 +56,13 @@ def price(micro: int | None) -> str:
 
 
 @register.filter
+def signed_price(micro: int) -> SafeString:
+    """By how much a price went up or down."""
+    css, sign = ("up", "+") if micro > 0 else ("down", quantities.MINUS)
+    return format_html('<span class="delta {}">{}{}</span>', css, sign, quantities.price(abs(micro)))
+
+
+@register.filter
 def duration(milliseconds: int | None) -> str:
     """Milliseconds with a unit that fits."""
     return "" if milliseconds is None else quantities.duration(milliseconds)

@@ -1,5 +1,10 @@
 """Home, for members and for those who are not signed in; and the panels by themselves."""
 
+import logging
+from typing import cast
+
+import redis
+from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
@@ -7,8 +12,14 @@ from django.views.decorators.http import require_GET
 from accounts import queries as accounts
 from common import clock, errors
 from dashboard import panels
+from dashboard.queries import public
 from dashboard.queries.viewer import Viewer
 from dashboard.views.entry import viewer_page
+
+FIGURES_KEY = "front-figures"
+FIGURES_SECONDS = 30
+
+logger = logging.getLogger(__name__)
 
 
 @viewer_page("cooperative.view")
@@ -20,8 +31,21 @@ def _member_home(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 def home(request: HttpRequest) -> HttpResponseBase:
     """What needs me first, then what I have running; a front page for strangers."""
     if not request.user.is_authenticated:
-        return render(request, "dashboard/front.html")
+        return render(request, "dashboard/front.html", {"figures": _figures()})
     return _member_home(request)
+
+
+def _figures() -> public.Figures:
+    """The public figures, at most FIGURES_SECONDS old, so that no crowd of strangers costs more than one reading."""
+    try:
+        found = cache.get(FIGURES_KEY)
+        if found is None:
+            found = public.figures(clock.database_now())
+            cache.set(FIGURES_KEY, found, FIGURES_SECONDS)
+    except redis.RedisError as error:
+        logger.warning("the public figures are not cached: %s", error)
+        return public.figures(clock.database_now())
+    return cast(public.Figures, found)
 
 
 @require_GET

@@ -1,19 +1,26 @@
 """Pages of jobs: list, one job, its tasks and receipts, cancel."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _l
 from django.views.decorators.http import require_GET, require_POST
 
 from common import errors
+from dashboard.core import sheets
 from dashboard.queries import jobs as reads
 from dashboard.queries.viewer import Viewer
 from dashboard.views.entry import act, cursor, viewer_page
 from scheduler import queries as scheduler
 from scheduler.models import Job
 from scheduler.services import jobs as services
+
+CSV = "text/csv; charset=utf-8"
+COLUMNS = ("id", "name", "state", "member", "submitted", "ended", "tasks", "accepted", "not_done", "billed_credits")
+TABS = {"all": _l("All"), "open": _l("In flight"), "done": _l("Done"), "failed": _l("Failed or cancelled")}
 
 
 @require_GET
@@ -23,16 +30,43 @@ def jobs(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     state_filter = request.GET.get("state", "all")
     if state_filter not in reads.FILTERS:
         raise Http404
-    before = cursor(request)
+    before, q, is_oldest_first = cursor(request), request.GET.get("q", "").strip()[:100], "oldest" in request.GET
+    counts, are_more = reads.counts(viewer)
     context: dict[str, Any] = {
         "state_filter": state_filter,
+        "q": q,
+        "is_oldest_first": is_oldest_first,
+        "tabs": [(name, words, counts[name]) for name, words in TABS.items()],
+        "are_more": are_more,
         "may_submit": viewer.may("jobs.submit"),
         "sees_all": viewer.may("jobs.view_all"),
-        "is_first": before is None,
+        "is_live": before is None and not q and not is_oldest_first,
     }
-    if before is not None:
-        context["rows"], context["after"] = reads.listed(viewer, state_filter, before)
+    if not context["is_live"]:
+        found = reads.listed(viewer, state_filter, before, q=q, is_oldest_first=is_oldest_first)
+        context["rows"], context["after"] = found
     return render(request, "scheduler/jobs.html", context)
+
+
+@require_GET
+@viewer_page("jobs.view_own")
+def jobs_csv(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """The whole list as CSV, filtered as the page is."""
+    state_filter = request.GET.get("state", "all")
+    if state_filter not in reads.FILTERS:
+        raise Http404
+    answer = StreamingHttpResponse(_lines(viewer, state_filter, request.GET.get("q", "")[:100]), content_type=CSV)
+    answer["Content-Disposition"] = 'attachment; filename="jobs.csv"'
+    return answer
+
+
+def _lines(viewer: Viewer, state_filter: str, q: str) -> Iterator[str]:
+    yield sheets.line(COLUMNS)
+    for row in reads.exported(viewer, state_filter, q):
+        job = row.job
+        times = (job.submitted_at.isoformat(), job.finished_at.isoformat() if job.finished_at else "")
+        counts = (job.tasks_total, row.accepted, row.failed, sheets.credits(row.billed_micro))
+        yield sheets.line((job.pk, job.name, job.state, str(job.submitter.user), *times, *counts))
 
 
 @require_GET

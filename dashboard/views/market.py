@@ -7,9 +7,10 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from common import errors
-from dashboard.core import quantities
-from dashboard.forms import TicketForm
+from accounts import queries as accounts
+from common import errors, money
+from dashboard.core import offers, quantities
+from dashboard.forms import NeedForm, TicketForm
 from dashboard.queries import books
 from dashboard.queries import viewer as viewers
 from dashboard.queries.viewer import Viewer
@@ -18,6 +19,7 @@ from marketplace import services
 from marketplace.models import Book, Order
 from nodes import queries as nodes
 from nodes.core import states
+from scheduler.core import assurance
 
 
 @require_GET
@@ -30,6 +32,29 @@ def market(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     if book is None and wanted is not None:
         raise Http404
     return _page(request, viewer, open_books, book)
+
+
+@require_GET
+@viewer_page("market.view")
+def simple(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """What somebody needs, in plain words, and the ways in which the book could serve it now."""
+    open_books = books.books(viewer)
+    asked = {name: request.GET[name] for name in NeedForm.base_fields if name in request.GET}
+    initial = {name: field.initial for name, field in NeedForm.base_fields.items()}
+    form = NeedForm(initial | asked)
+    context: dict[str, Any] = {"form": form, "books": open_books, "may_submit": viewer.may("jobs.submit")}
+    if form.is_valid() and open_books:
+        context["offers"] = _offers(viewer, open_books[0], form.cleaned_data)
+        context["assurance"] = form.cleaned_data["assurance"]
+    page = "_offers" if getattr(request, "htmx", False) else "simple"
+    return render(request, f"marketplace/{page}.html", context, status=422 if form.errors else 200)
+
+
+def _offers(viewer: Viewer, book: Book, need: dict[str, Any]) -> list[offers.Offer]:
+    asks = [(level.price_micro, level.lots) for level in books.depth(viewer, book).sells]
+    runs = assurance.executions(need["assurance"])
+    work, time = int(need["hours"] * 3600) * runs, int(need["within"] * 3600)
+    return offers.offers(asks, core_seconds=work, within_seconds=time, least_lots=runs)
 
 
 def _page(
@@ -68,6 +93,9 @@ def preview(request: HttpRequest, viewer: Viewer) -> HttpResponse:
             viewer, book, side=wish["side"], lots=wish["lots"], limit_micro=wish["price"]
         )
         context["most_micro"] = wish["price"] * wish["lots"]
+        rules = accounts.current_policy(viewer.cooperative_id)[1]
+        context["operator_micro"] = context["most_micro"] * rules.operator_bp // money.BASIS_POINTS
+        context["operator_bp"] = rules.operator_bp
     return render(request, "marketplace/_preview.html", context)
 
 

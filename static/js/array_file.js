@@ -18,6 +18,29 @@ async function shapeOf(file) {
   return found ? found[1].split(",").filter((part) => part.trim()).map(Number) : null;
 }
 
+/** The file's digest, or nothing where the browser cannot tell or the file is too large to read at once. */
+async function digestOf(file) {
+  if (!globalThis.crypto?.subtle || file.size > 256 * 1024 * 1024) return "";
+  const sum = new Uint8Array(await crypto.subtle.digest("SHA-256", await file.arrayBuffer()));
+  return `sha256:${[...sum].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
+
+const field = document.querySelector("[data-drop]");
+
+for (const name of ["dragenter", "dragover"]) {
+  field?.addEventListener(name, (event) => {
+    event.preventDefault();
+    field.classList.add("is-over");
+  });
+}
+for (const name of ["dragleave", "drop"]) field?.addEventListener(name, () => field.classList.remove("is-over"));
+field?.addEventListener("drop", (event) => {
+  event.preventDefault();
+  if (!event.dataTransfer.files.length) return;
+  input.files = event.dataTransfer.files;
+  input.dispatchEvent(new Event("change", { bubbles: true }));
+});
+
 input?.addEventListener("change", async () => {
   const [file] = input.files;
   const shape = file ? await shapeOf(file) : null;
@@ -28,6 +51,7 @@ input?.addEventListener("change", async () => {
   form.elements.rows.value = isArray ? shape[0] : "";
   form.elements.file_name.value = file?.name ?? "";
   form.elements.size_bytes.value = file?.size ?? "";
+  form.elements.digest.value = file ? await digestOf(file) : "";
   if (file && !form.elements.name.value) form.elements.name.value = file.name.replace(/\.npy$/, "");
   form.dispatchEvent(new Event("estimate"));
 });
