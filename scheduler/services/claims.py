@@ -15,7 +15,7 @@ from marketplace.models import Lease
 from nodes import queries as nodes
 from nodes.core import states
 from nodes.models import Node
-from opengrid.messages import BlobRef, Runner, TaskAssignment, TaskLimits, timestamp
+from opengrid.messages import BlobRef, JobSpec, Runner, TaskAssignment, TaskLimits, timestamp
 from registry import queries as registry
 from scheduler.core import failures
 from scheduler.models import Attempt, Job
@@ -89,7 +89,9 @@ def _claim(*, node: Node, max_tasks: int, now: datetime) -> list[TaskAssignment]
     attempts = _handed_out(ids)
     attempts += own_nodes.claim(node, max_tasks - len(attempts), grace_seconds=TRANSFER_GRACE_SECONDS, now=now)
     _started(attempts, now)
-    return [_assignment(attempt) for attempt in attempts]
+    jobs = {attempt.task.job_id: attempt.task.job for attempt in attempts}
+    requests = {pk: job.request for pk, job in jobs.items()}
+    return [_assignment(attempt, requests[attempt.task.job_id]) for attempt in attempts]
 
 
 def _slots(node: Node) -> list[_Slot]:
@@ -227,9 +229,8 @@ def _started(attempts: Sequence[Attempt], now: datetime) -> None:
             timeline.changed(job)
 
 
-def _assignment(attempt: Attempt) -> TaskAssignment:
+def _assignment(attempt: Attempt, spec: JobSpec) -> TaskAssignment:
     job, task = attempt.task.job, attempt.task
-    spec = job.request
     return TaskAssignment(
         attempt_id=attempt.pk,
         token=attempt.token,
