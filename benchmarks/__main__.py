@@ -15,7 +15,7 @@ from benchmarks import grids, machine, report
 from benchmarks.plan import Plan
 
 NAMES = ("orders", "loops", "depth", "start", "transfers", "pages")
-RUN = Plan(windows=5, seconds=3.0, depths=(100, 10_000, 1_000_000), clients=16, agents=8)
+RUN = Plan(windows=5, seconds=2.0, depths=(100, 10_000, 1_000_000), clients=16, agents=8)
 QUICK = Plan(windows=1, seconds=0.5, depths=(100, 1_000), clients=2, agents=2)
 
 

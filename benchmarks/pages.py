@@ -70,7 +70,8 @@ def _scene(grid: Grid, plan: Plan) -> tuple[Membership, dict[str, int]]:
     made = work.job(member, model, tasks=TASKS, lots=16)
     for _ in range(JOBS):
         work.job(member, model, tasks=2, lots=0)
-    acts = {"work": lambda _number, until: loops.deliver_until(grid.url, other, until)}
+    url = grid.url  # asked here: a client is no parent of the platform
+    acts = {"work": lambda _number, until: loops.deliver_until(url, other, until)}
     with crew(1, acts) as agents:
         agents.do("work", plan.seconds)
     attempt = Attempt.objects.filter(task__job=made).order_by("pk").first()
