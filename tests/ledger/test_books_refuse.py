@@ -107,6 +107,24 @@ def test_an_account_may_be_negative_in_between(accounts, close_books):
     assert queries.balance(ALICE) == 0
 
 
+@pytest.mark.parametrize(("first", "second"), [(-60, -50), (-110, -1), (-1, -110)])
+def test_several_debits_of_one_account_are_judged_together(accounts, close_books, first, second):
+    raw_transfer((ALICE, first), (BOB, -first), key="first")
+    raw_transfer((ALICE, second), (BOB, -second), key="second")
+
+    with pytest.raises(IntegrityError, match="would hold -1[01] micro CREDIT; at least 0 is accepted"):
+        close_books()
+
+
+@pytest.mark.parametrize(("first", "second"), [((-5, 4), (-5, 5)), ((-5, 5), (-5, 4)), ((-5, 4), (-4, 5))])
+def test_each_of_several_transfers_must_balance(accounts, close_books, first, second):
+    raw_transfer((ALICE, first[0]), (BOB, first[1]), key="first")
+    raw_transfer((ALICE, second[0]), (BOB, second[1]), key="second")
+
+    with pytest.raises(IntegrityError, match="only zero is accepted"):
+        close_books()
+
+
 @pytest.mark.parametrize("table", ["ledger_posting", "ledger_transfer"])
 def test_a_row_cannot_claim_another_transaction(accounts, table):
     columns = {
