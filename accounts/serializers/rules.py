@@ -23,6 +23,7 @@ RuleName = Literal[
     "quarantine_window",
     "spare_claims",
     "assurance_overdraft_micro",
+    "join_requests_open",
 ]
 """The fields of `accounts.core.policy.Rules`."""
 RuleValue = Annotated[int, Field(ge=0, le=policy.MOST_MICRO)]
