@@ -5,6 +5,7 @@ import json
 from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 
+from common import trace
 from config.api import PROBLEM
 
 _API = "/api/"
@@ -27,5 +28,6 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def _problem(status: int, code: str, title: str, detail: str) -> HttpResponse:
-    body = {"type": f"/docs/errors#{code}", "title": title, "status": status, "code": code, "detail": detail}
+    body: dict[str, object] = {"type": f"/docs/errors#{code}", "title": title, "status": status, "code": code}
+    body |= {"detail": detail, "request_id": trace.request_id.get()}
     return HttpResponse(json.dumps(body), status=status, content_type=PROBLEM)

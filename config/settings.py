@@ -73,6 +73,7 @@ MIDDLEWARE = [
     "config.health.answer_health_first",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.logs.name_requests",
     "config.metrics.count_requests",
     "config.limits.say_limits",
     "csp.middleware.CSPMiddleware",
@@ -255,7 +256,15 @@ WHITENOISE_USE_FINDERS = True
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+        "json": {"()": "config.logs.JsonLine"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "json" if env_str("COMMONGRID_LOG_FORMAT", "line") == "json" else "line",
+        }
+    },
     "root": {"handlers": ["stderr"], "level": env_str("COMMONGRID_LOG_LEVEL", "INFO")},
 }
