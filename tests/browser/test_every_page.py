@@ -18,6 +18,7 @@ def test_every_page_is_quiet_fits_and_satisfies_axe(visit, grid, alice, olga, el
             f"/jobs/{grid.job.pk}/",
             "/jobs/new/",
             "/market/",
+            "/market/simple/",
             "/wallet/",
             f"/wallet/transfer/?key=job:{grid.job.pk}:hold",
         ],
