@@ -187,6 +187,8 @@ STEWARD_ACTS: dict[str, Words] = {
     "END_VALIDATOR": _("took a validator’s office back"),
     "INVITE": _("made an invitation"),
     "REVOKE_INVITATION": _("took an invitation back"),
+    "ACCEPT_JOIN_REQUEST": _("accepted a request to join"),
+    "DECLINE_JOIN_REQUEST": _("declined a request to join"),
     "SET_ROLES": _("changed roles"),
     "END_MEMBERSHIP": _("ended a membership"),
     "PROPOSE_POLICY": _("proposed rules"),

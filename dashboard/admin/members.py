@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from accounts import services
 from accounts.core import roles
 from accounts.forms import ActForm, InviteForm, RolesForm, role_names
-from accounts.models import Invitation, Membership
+from accounts.models import Invitation, JoinRequest, Membership
 from dashboard.admin.forms import confirm, why
 from dashboard.admin.section import Act, Section, Table
 from dashboard.templatetags.dashboard import badge, signed, transfer_words
@@ -215,3 +215,46 @@ class Invitations(Section):
     @admin.display(description=gettext_lazy("By"))
     def sender(self, row: Invitation) -> str:
         return str(row.invited_by.user) if row.invited_by else "\N{EN DASH}"
+
+
+def _accept(by: Membership, row: JoinRequest, typed: dict[str, Any], now: datetime) -> str:
+    services.accept_request(by=by, request=row, now=now)
+    return _("%(name)s is a member now.") % {"name": row.user}
+
+
+def _decline(by: Membership, row: JoinRequest, typed: dict[str, Any], now: datetime) -> str:
+    services.decline_request(by=by, request=row, reason=typed["reason"], now=now)
+    return _("The request is declined; the person reads why.")
+
+
+def _is_waiting(_by: Membership, row: JoinRequest) -> bool:
+    return row.state == JoinRequest.State.WAITING
+
+
+class JoinRequests(Section):
+    """People who ask to become members."""
+
+    group = "people"
+    title = gettext_lazy("Join requests")
+    list_display = ("person", "message", "state", "asked_at", "decided_at")
+    list_filter = ("state",)
+    list_select_related = ("user", "cooperative")
+    fields = ("person", "message", "state", "reason", "asked_at", "decided_at")
+    readonly_fields = fields
+    acts = (
+        Act(
+            "accept",
+            gettext_lazy("Accept"),
+            "members.invite",
+            confirm,
+            _accept,
+            fits=_is_waiting,
+            explanation=gettext_lazy("The person becomes a member, who can be given more roles afterwards."),
+            in_bulk=True,
+        ),
+        Act("decline", gettext_lazy("Decline"), "members.invite", why, _decline, fits=_is_waiting, is_grave=True),
+    )
+
+    @admin.display(description=gettext_lazy("Person"))
+    def person(self, row: JoinRequest) -> str:
+        return f"{row.user} ({row.user.email})"

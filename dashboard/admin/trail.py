@@ -33,7 +33,7 @@ class Trail(Section):
 
     group = "trail"
     title = gettext_lazy("Audit trail")
-    list_display = ("act_words", "subject", "who", "reason", "before_words", "after_words", "at")
+    list_display = ("act_words", "at", "subject", "who", "reason", "before_words", "after_words")
     list_filter = (ActFilter,)
     list_select_related = ("by__user",)
     search_fields = ("by__user__email",)

@@ -8,7 +8,7 @@ from django.db.models import Max, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from accounts import queries as accounts
-from accounts.models import CreditIssue, PolicyVersion
+from accounts.models import CreditIssue, JoinRequest, PolicyVersion
 from dashboard.queries.viewer import Viewer
 from ledger import queries as ledger
 from nodes import queries as nodes
@@ -38,7 +38,15 @@ class Waiting:
 
 def items(viewer: Viewer) -> list[Waiting]:
     """Everything that waits for a steward of the cooperative, the gravest first."""
-    found = [*_frozen(), *_quarantined(viewer), *_rules(viewer), *_credit(viewer), *_dark(viewer), *_stuck(viewer)]
+    found = [
+        *_frozen(),
+        *_quarantined(viewer),
+        *_newcomers(viewer),
+        *_rules(viewer),
+        *_credit(viewer),
+        *_dark(viewer),
+        *_stuck(viewer),
+    ]
     return sorted(found, key=lambda item: item.tone != "bad")
 
 
@@ -82,6 +90,20 @@ def _appeals(rows: list[Node]) -> dict[int, NodeEvent]:
     )
     events = NodeEvent.objects.filter(node__in=ids, reason=reasons.APPEAL).order_by("pk")
     return {event.node_id: event for event in events if event.pk > began.get(event.node_id, 0)}
+
+
+def _newcomers(viewer: Viewer) -> Iterator[Waiting]:
+    waiting = JoinRequest.objects.filter(cooperative_id=viewer.cooperative_id, state=JoinRequest.State.WAITING)
+    for request in waiting.select_related("user").order_by("pk")[:MOST_OF_A_KIND]:
+        yield Waiting(
+            "newcomer",
+            str(request.user),
+            "admin:accounts_joinrequest_change",
+            request.pk,
+            words=request.message,
+            since=request.asked_at,
+            acts=("accept", "decline"),
+        )
 
 
 def _rules(viewer: Viewer) -> Iterator[Waiting]:

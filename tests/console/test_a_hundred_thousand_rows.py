@@ -112,7 +112,7 @@ def test_lists_queue_and_ledger_walk_along_indexes_and_count_nothing(console, co
             assert "Seq Scan" not in {part["Node Type"] for part in scans}, (address, scans)
 
     console.get("/console/")
-    sent_for(console, "/console/", 18)
+    sent_for(console, "/console/", 19)
 
     with connection.cursor() as cursor:
         cursor.execute(ACCOUNTS, [cooperative.pk])

@@ -3,7 +3,17 @@
 import pytest
 
 from accounts import services as accounts
-from accounts.models import CreditIssue, Invitation, PolicyAdoption, PolicyVersion, StewardAct
+from accounts.models import (
+    CreditIssue,
+    Invitation,
+    JoinRequest,
+    Membership,
+    PolicyAdoption,
+    PolicyVersion,
+    StewardAct,
+    User,
+)
+from dashboard.reasons import STEWARD_ACTS
 from ledger import queries as ledger
 from tests.dashboard import scenes
 
@@ -87,6 +97,24 @@ def test_an_invitation_shows_its_link_once_and_is_taken_back(console):
 
     invitation.refresh_from_db()
     assert invitation.revoked_at is not None
+
+
+def test_who_asks_to_join_is_in_the_queue_and_becomes_a_member(console, sam):
+    mia = User.objects.create_user("mia@example.org", "correct horse battery", display_name="Mia")
+    asked = JoinRequest.objects.create(cooperative=sam.cooperative, user=mia, message="I have a machine")
+    page = f"/console/accounts/joinrequest/{asked.pk}/"
+    assert f"{page}accept/" in console.get("/console/").text
+
+    console.post(f"{page}accept/")
+
+    assert Membership.objects.get(user=mia).roles == ["MEMBER"]
+    assert f"{page}accept/" not in console.get("/console/").text
+    assert console.get("/console/accounts/stewardact/").status_code == 200
+    assert console.post(f"{page}decline/", {"reason": "too late"}).status_code == 422
+
+
+def test_every_kind_of_act_has_its_words():
+    assert set(STEWARD_ACTS) == set(StewardAct.Act)
 
 
 def test_rules_are_proposed_by_one_steward_and_adopted_by_another(console, console_of, bob, sam):

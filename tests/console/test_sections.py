@@ -6,7 +6,7 @@ import io
 import pytest
 
 from accounts import services as accounts
-from accounts.models import CreditIssue, PolicyVersion, StewardAct
+from accounts.models import CreditIssue, JoinRequest, PolicyVersion, StewardAct, User
 from dashboard.admin import console as site
 from ledger import queries as ledger
 from reputation.models import Evidence
@@ -20,9 +20,12 @@ NONSENSE = ("q=nothing-like-this", "q=%00", "p=0", "p=-5", "p=999999999999999999
 def rows(grid, bob, sam, alice, now):
     """One row for each section, of Sam's cooperative."""
     invitation, _token = accounts.invite(by=bob, roles=["MEMBER"], now=now)
+    mia = User.objects.create_user("mia@example.org", "correct horse battery", display_name="Mia")
+    asked = JoinRequest.objects.create(cooperative=sam.cooperative, user=mia, message="I have a machine")
     return {
         "membership": alice,
         "invitation": invitation,
+        "joinrequest": asked,
         "node": grid.shed,
         "modelversion": grid.version,
         "policyversion": PolicyVersion.objects.get(),
