@@ -112,7 +112,7 @@ def test_several_debits_of_one_account_are_judged_together(accounts, close_books
     raw_transfer((ALICE, first), (BOB, -first), key="first")
     raw_transfer((ALICE, second), (BOB, -second), key="second")
 
-    with pytest.raises(IntegrityError, match="would hold -1[01] micro CREDIT; at least 0 is accepted"):
+    with pytest.raises(IntegrityError, match=r"would hold -1[01] micro CREDIT; at least 0 is accepted"):
         close_books()
 
 
