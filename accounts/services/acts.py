@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import Model
 
 from accounts.models import Membership, StewardAct
+from common import trace
 from common.errors import Invalid
 
 MOST_CHARACTERS = 500
@@ -49,4 +50,5 @@ def record_act(
         reason=reason.strip()[:MOST_CHARACTERS],
         before=dict(before),
         after=dict(after),
+        request_id=trace.request_id.get()[:64],
     )

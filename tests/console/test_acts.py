@@ -113,6 +113,13 @@ def test_who_asks_to_join_is_in_the_queue_and_becomes_a_member(console, sam):
     assert console.post(f"{page}decline/", {"reason": "too late"}).status_code == 422
 
 
+def test_an_act_is_found_again_in_the_log_by_its_request(console, alice):
+    answer = console.post(f"/console/accounts/membership/{alice.pk}/roles/", {"roles": ["OPERATOR"], "reason": ""})
+
+    assert answer.status_code == 302
+    assert StewardAct.objects.get().request_id
+
+
 def test_every_kind_of_act_has_its_words():
     assert set(STEWARD_ACTS) == set(StewardAct.Act)
 
