@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core import policy
 from accounts.core import roles as role_table
 from accounts.models import Role, User
-from common import money
+from common import figures, money
 from common.errors import AppError
 
 ROLE_WORDS = {
@@ -259,9 +259,9 @@ def role_names(found: list[str]) -> list[str]:
 def show_rule(name: str, value: int) -> str:
     """A rule's value as people read it, with its unit."""
     if name.endswith("_bp"):
-        return f"{Decimal(value).scaleb(-2):.2f} %"
+        return f"{figures.localised(f'{Decimal(value).scaleb(-2):.2f}')} %"
     if name.endswith("_micro"):
-        return gettext("%(amount)s credits") % {"amount": money.format_credits(value, 2)}
+        return gettext("%(amount)s credits") % {"amount": figures.localised(money.format_credits(value, 2))}
     return str(value)
 
 

@@ -11,7 +11,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Membership
-from common import money
+from common import figures, money
 from dashboard.core import quantities, rows
 from dashboard.queries.machines import Share
 from marketplace.models import Order
@@ -40,8 +40,10 @@ class CreditsField(forms.CharField):
             words = _("Found “%(found)s”; accepted is a number such as 0.80")
             raise forms.ValidationError(words % {"found": text}) from error
         if not self.minimum_micro <= micro <= MOST_MICRO:
-            accepted = {"least": quantities.price(self.minimum_micro), "most": quantities.price(MOST_MICRO)}
-            raise forms.ValidationError(_("Accepted are %(least)s to %(most)s credits") % accepted)
+            least, most = (figures.localised(quantities.price(bound)) for bound in (self.minimum_micro, MOST_MICRO))
+            raise forms.ValidationError(
+                _("Accepted are %(least)s to %(most)s credits") % {"least": least, "most": most}
+            )
         return micro
 
 
@@ -135,7 +137,7 @@ class TicketForm(forms.Form):
             if node is None:
                 self.add_error("node", _("Choose which of your nodes carries the lots."))
             elif price is not None and price < node.floor_price_micro:
-                floor = quantities.price(node.floor_price_micro)
+                floor = figures.localised(quantities.price(node.floor_price_micro))
                 self.add_error("price", _("The least price you set for this node is %(floor)s.") % {"floor": floor})
         return cleaned
 

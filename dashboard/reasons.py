@@ -6,6 +6,7 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from common import figures
 from dashboard.core import quantities
 
 Words = str | Promise
@@ -271,7 +272,7 @@ def _readable(params: Mapping[str, Any]) -> dict[str, str]:
     readable = {"task": "?", "node": str(_("a node"))}
     for name, value in params.items():
         if name.endswith(_MICRO_SUFFIX):
-            readable[name.removesuffix(_MICRO_SUFFIX)] = quantities.price(int(value))
+            readable[name.removesuffix(_MICRO_SUFFIX)] = figures.localised(quantities.price(int(value)))
         elif name == "why":
             readable[name] = clause(str(value))
         else:

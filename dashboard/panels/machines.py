@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from django.utils.translation import gettext_lazy as _
 
-from common import errors
+from common import errors, figures
 from dashboard.core import plot, quantities, wishes
 from dashboard.panels.panel import Panel, number
 from dashboard.queries import fleet, machines
@@ -67,10 +67,13 @@ def _use(viewer: Viewer, key: str) -> Mapping[str, Any]:
     return {
         "node": node,
         "used_bars": plot.bars(
-            used, [f"{at}: {share / 10:.1f} %" for at, share in zip(words, used, strict=True)], most=1000
+            used,
+            [f"{at}: {figures.localised(f'{share / 10:.1f}')} %" for at, share in zip(words, used, strict=True)],
+            most=1000,
         ),
         "earned_bars": plot.bars(
-            earned, [f"{at}: {quantities.price(sum_)}" for at, sum_ in zip(words, earned, strict=True)]
+            earned,
+            [f"{at}: {figures.localised(quantities.price(sum_))}" for at, sum_ in zip(words, earned, strict=True)],
         ),
         "bars_width": plot.width(hours),
         "first": words[0],

@@ -11,7 +11,9 @@ from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
+from common import figures
 from dashboard import panels, reasons
 from dashboard.core import places, quantities
 from dashboard.queries.jobs import Step
@@ -39,7 +41,7 @@ def amount(micro: int | None) -> SafeString:
     if micro is None:
         return SafeString("")
     sign, head, tail = quantities.credit_parts(micro)
-    return format_html('<span class="amount">{}{}<small>{}</small></span>', sign, head, tail)
+    return format_html('<span class="amount">{}{}<small>{}</small></span>', sign, figures.localised(head), tail)
 
 
 @register.filter
@@ -52,7 +54,7 @@ def signed(micro: int) -> SafeString:
 @register.filter
 def price(micro: int | None) -> str:
     """A price without its unit; the column or the words beside it say per what."""
-    return "" if micro is None else quantities.price(micro)
+    return "" if micro is None else figures.localised(quantities.price(micro))
 
 
 @register.filter
@@ -65,7 +67,7 @@ def signed_price(micro: int) -> SafeString:
 @register.filter
 def duration(milliseconds: int | None) -> str:
     """Milliseconds with a unit that fits."""
-    return "" if milliseconds is None else quantities.duration(milliseconds)
+    return "" if milliseconds is None else figures.localised(quantities.duration(milliseconds))
 
 
 @register.filter
@@ -92,25 +94,25 @@ def step_words(step: Step) -> str:
 @register.filter
 def filesize(count: int) -> str:
     """Bytes with a binary unit."""
-    return quantities.size(count)
+    return figures.localised(quantities.size(count))
 
 
 @register.filter
 def mebibytes(count: int) -> str:
     """MiB with a unit that fits."""
-    return quantities.size(count * 1024 * 1024)
+    return figures.localised(quantities.size(count * 1024 * 1024))
 
 
 @register.filter
 def percent(micro: int) -> str:
     """Millionths as percent."""
-    return f"{quantities.percent_of_micro(micro)}{quantities.THIN_SPACE}%"
+    return f"{figures.localised(quantities.percent_of_micro(micro))}{quantities.THIN_SPACE}%"
 
 
 @register.filter
 def basis_points(share: int) -> str:
     """Basis points as percent."""
-    return f"{quantities.price(share * 10_000)}{quantities.THIN_SPACE}%"
+    return f"{figures.localised(quantities.price(share * 10_000))}{quantities.THIN_SPACE}%"
 
 
 @register.simple_tag
@@ -130,15 +132,26 @@ def ago(moment: datetime | None, focus: bool = True) -> SafeString | str:
     )
 
 
-_PAST = {"s": "%n s ago", "min": "%n min ago", "h": "%n h ago", "d": "%n d ago"}
-_FUTURE = {"s": "in %n s", "min": "in %n min", "h": "in %n h", "d": "in %n d"}
+_PAST = {
+    "s": gettext_noop("%n s ago"),
+    "min": gettext_noop("%n min ago"),
+    "h": gettext_noop("%n h ago"),
+    "d": gettext_noop("%n d ago"),
+}
+_FUTURE = {
+    "s": gettext_noop("in %n s"),
+    "min": gettext_noop("in %n min"),
+    "h": gettext_noop("in %n h"),
+    "d": gettext_noop("in %n d"),
+}
 
 
 @register.filter
 def exact(moment: datetime) -> str:
     """A moment to the second, with its zone."""
     local = timezone.localtime(moment)
-    return f"{formats.date_format(local, 'j M Y, H:i:s')} {local.tzname()}"
+    words = formats.date_format(local, _("j M Y, H:i:s"))
+    return f"{words} {local.tzname()}"
 
 
 @register.simple_tag(name="id")
@@ -215,7 +228,7 @@ def fund(kind: str) -> str:
 @register.filter
 def milli(number: int) -> str:
     """Thousandths as units."""
-    return quantities.units(number)
+    return figures.localised(quantities.units(number))
 
 
 @register.simple_tag
@@ -231,4 +244,4 @@ def subject(reference: str) -> SafeString | str:
 @register.filter
 def weight(number: int) -> str:
     """Thousandths of a whole fact."""
-    return quantities.units(number)
+    return figures.localised(quantities.units(number))
