@@ -36,6 +36,12 @@ SCOPE_WORDS = {
     "cooperative:write": _("Accept invitations"),
 }
 
+ROLE_NAMES = {
+    Role.MEMBER.value: _("Member"),
+    Role.OPERATOR.value: _("Operator"),
+    Role.STEWARD.value: _("Steward"),
+    Role.AUDITOR.value: _("Auditor"),
+}
 RULE_WORDS = {
     "operator_bp": _("Operators' share of compute"),
     "treasury_bp": _("Treasury's share of compute"),
@@ -253,7 +259,7 @@ class CreditIssueForm(ActForm):
 
 def role_names(found: list[str]) -> list[str]:
     """Roles as words."""
-    return [str(Role(role).label) for role in found]
+    return [str(ROLE_NAMES[role]) for role in found]
 
 
 def show_rule(name: str, value: int) -> str:

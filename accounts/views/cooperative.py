@@ -16,7 +16,7 @@ from accounts.authentication import choose_cooperative, member_page
 from accounts.core import policy, roles
 from accounts.forms import RULE_WORDS, CreditIssueForm, InviteForm, RolesForm, role_names, show_rule
 from accounts.models import CreditIssue, Membership
-from common import money
+from common import figures, money
 from common.clock import database_now
 from common.errors import NotFound
 from ledger import queries as ledger
@@ -209,13 +209,15 @@ def _funds(cooperative_id: int, rules: policy.Rules) -> list[dict[str, str]]:
         "assurance": _("Assurance fund"),
         "reserve": _("Reserve"),
         "issuance": _("Outstanding credit, of at most %(limit)s")
-        % {"limit": money.format_credits(rules.issuance_limit_micro, 2)},
+        % {"limit": figures.localised(money.format_credits(rules.issuance_limit_micro, 2))},
     }
     return [
         {
             "name": words[name],
             "address": address,
-            "credits": money.format_credits(balances.get(address, 0) * (-1 if name == "issuance" else 1), 2),
+            "credits": figures.localised(
+                money.format_credits(balances.get(address, 0) * (-1 if name == "issuance" else 1), 2)
+            ),
         }
         for name, address in addresses.items()
     ]
@@ -227,7 +229,7 @@ def _issues(membership: Membership) -> list[dict[str, Any]]:
         {
             "issue": issue,
             "to": names.get(issue.to_address, issue.to_address),
-            "credits": money.format_credits(issue.amount_micro, 2),
+            "credits": figures.localised(money.format_credits(issue.amount_micro, 2)),
             "is_open": issue.state == CreditIssue.State.PROPOSED,
             "is_own": issue.proposed_by_id == membership.pk,
         }
