@@ -1,8 +1,6 @@
 """Addresses of the pages. Included at the root."""
 
 from django.urls import path
-from django.views.decorators.http import require_POST
-from django.views.i18n import set_language
 
 from dashboard.api import market as market_api
 from dashboard.api import nodes as nodes_api
@@ -12,7 +10,7 @@ from dashboard.views import docs, home, jobs, market, models, new_job, nodes, ou
 urlpatterns = [
     path("", home.home, name="home"),
     path("panels/<slug:name>/<slug:key>/", home.panel, name="panel"),
-    path("language/", require_POST(set_language), name="set-language"),
+    path("language/", home.language, name="set-language"),
     path("jobs/", jobs.jobs, name="jobs"),
     path("jobs/jobs.csv", jobs.jobs_csv, name="jobs-csv"),
     path("jobs/new/", new_job.new_job, name="new-job"),

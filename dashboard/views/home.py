@@ -7,7 +7,9 @@ import redis
 from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.http import require_GET, require_POST
+from django.views.i18n import set_language
 
 from accounts import queries as accounts
 from common import clock, errors
@@ -46,6 +48,16 @@ def _figures() -> public.Figures:
         logger.warning("the public figures are not cached: %s", error)
         return public.figures(clock.database_now())
     return cast(public.Figures, found)
+
+
+_set_members_language = csrf_protect(set_language)
+
+
+@csrf_exempt
+@require_POST
+def language(request: HttpRequest) -> HttpResponse:
+    """Choose the language and go back. A stranger's form has no token: it would cost every visit a stored session."""
+    return _set_members_language(request) if request.user.is_authenticated else set_language(request)
 
 
 @require_GET
