@@ -66,6 +66,8 @@ async function showKeys(section) {
     if (badge && (await held(line.dataset.key))) {
       badge.textContent = section.dataset.here;
       badge.hidden = false;
+      const choice = document.querySelector(`[name=publisher_key] option[value="${line.dataset.key}"]`);
+      if (choice) choice.selected = true;
     }
   }
   form.querySelector("button").addEventListener("click", () => makeKey(section, form).catch(tell));

@@ -13,11 +13,12 @@ from playwright.sync_api import expect
 from config.embedded import CHECKOUT
 from demo import digits, job
 from tests import browsing
-from tests.faces import running_demo, walk
+from tests.faces import acts, running_demo, walk
 
 pytestmark = pytest.mark.timeout(600)
 SCREENS = Path(os.environ.get("COMMONGRID_SCREENS", CHECKOUT / "run" / "screens"))
 PEOPLE = sorted({person for page in walk.PAGES for person in page.who})
+OTHERS = ["ben@example.org", "pavel@example.org", "zoe@example.org"]
 SOON = 20_000
 SEEN = """window.seenAt = null;
 new MutationObserver(() => { if (!window.seenAt && (%s)) window.seenAt = Date.now(); })
@@ -48,7 +49,7 @@ def signed_in(demo, chromium):
         context.close()
         return state
 
-    return {person: browsing.in_its_thread(sign_in, person) if person else None for person in PEOPLE}
+    return {person: browsing.in_its_thread(sign_in, person) if person else None for person in [*PEOPLE, *OTHERS]}
 
 
 @pytest.fixture
@@ -89,6 +90,11 @@ def test_every_page_is_quiet_fits_and_satisfies_axe(visit, width, theme):
             if objections:
                 found[f"{name} {path} as {person or 'anybody'}"] = objections
     assert found == {}
+
+
+@pytest.mark.parametrize("act", acts.ACTS, ids=lambda act: act.__name__)
+def test_the_primary_action_of_each_page_has_its_effect(visit, demo, act):
+    act(visit, demo)
 
 
 def test_a_trade_a_job_and_a_quarantine_are_seen_at_once_by_all_whom_they_concern(visit, demo):

@@ -1,0 +1,201 @@
+"""The primary action of each page, done as people do it, until its effect is seen."""
+
+import re
+import time
+
+import numpy as np
+from playwright.sync_api import expect
+
+from demo import digits
+from tests.faces import walk
+
+SOON = 30_000
+JOB_DONE = 120_000
+expect.set_options(timeout=SOON)
+INVITED = "nora@example.org"
+LONG_PASSWORD = "a-windmill-on-the-hill"
+
+
+def sign_in_from_the_front(visit, demo):
+    page = visit(walk.ANYBODY).goto("/")
+    page.click("main a.button.primary")
+    expect(page).to_have_url(re.compile("/account/login/$"))
+
+
+def ask_for_a_new_password(visit, demo):
+    page = visit(walk.ANYBODY).goto("/account/password/reset/")
+    page.fill("input[name=email]", "pavel@example.org")
+    page.click("main form button[type=submit]")
+    expect(page).to_have_url(re.compile("/account/password/reset/done/"))
+    link = _link_in_mail(demo, "pavel@example.org", r"http\S+/account/password/reset/key/\S+")
+    page.goto(link)
+    expect(page.locator("input[name=password1]")).to_be_visible()
+
+
+def start_a_job_from_home(visit, demo):
+    page = visit(walk.MEMBER).goto("/")
+    page.click("main a[href='/jobs/new/'] >> nth=0")
+    expect(page).to_have_url(re.compile("/jobs/new/"))
+
+
+def submit_a_job_and_check_a_receipt(visit, demo):
+    page = visit(walk.MEMBER).goto("/jobs/new/")
+    array = demo.folder / "scans.npy"
+    np.save(array, digits.load().scans[:20])
+    page.fill("[name=name]", "twenty scans")
+    page.set_input_files("input[type=file][name=input]", array)
+    page.fill("[name=rows_per_task]", "10")
+    page.fill("[name=limit_price]", "1")
+    expect(page.locator("#estimate")).to_contain_text("2")
+    page.click("main form button.primary.wide")
+    expect(page).to_have_url(re.compile(r"/jobs/\d+/$"))
+    expect(page.locator("[data-panel=job-state] .good").first).to_be_visible(timeout=JOB_DONE)
+    expect(page.locator("[data-panel=job-outputs]")).to_contain_text("label.npy")
+
+
+def narrow_the_list_of_jobs(visit, demo):
+    page = visit(walk.MEMBER).goto("/jobs/")
+    page.locator("main a[href*='state=done']").first.click()
+    expect(page.locator("main [data-row]").first).to_be_visible()
+
+
+def drain_a_node_and_let_it_work_again(visit, demo):
+    page = visit("pavel@example.org").goto("/nodes/")
+    page.locator("main a", has_text="pavels-server").first.click()
+    page.click("[data-panel=node-state] button[hx-post$='/drain/']")
+    page.click("[data-panel=node-state] button[hx-post$='/resume/']", timeout=SOON)
+    expect(page.locator("[data-panel=node-state] button[hx-post$='/drain/']")).to_be_visible(timeout=SOON)
+
+
+def change_the_price_of_a_node(visit, demo):
+    page = visit("pavel@example.org").goto("/nodes/")
+    page.locator("main a", has_text="pavels-server").first.click()
+    page.fill("form[action$='/terms/'] [name=floor_price]", "0.55")
+    page.click("form[action$='/terms/'] button.primary")
+    expect(page.locator("[data-panel=node-state]")).to_contain_text("0.55", timeout=SOON)
+
+
+def make_the_command_that_adds_a_node(visit, demo):
+    page = visit(walk.OPERATOR).goto("/nodes/add/")
+    page.fill("[name=node_name]", "olgas-second-machine")
+    page.fill("[name=floor_price]", "0.7")
+    page.click("main form button.primary")
+    expect(page.locator("main code", has_text="gridnode join").first).to_be_visible()
+
+
+def try_a_model(visit, demo):
+    page = visit(walk.MEMBER).goto("/models/")
+    page.locator("main a[href^='/models/']", has_text="digits").first.click()
+    row = ", ".join(f"{value:g}" for value in digits.load().scans[0])
+    page.fill("#try [name=rows]", row)
+    page.click("#try button.primary")
+    expect(page.locator("[data-panel=job-state] .good").first).to_be_visible(timeout=JOB_DONE)
+    expect(page.locator("[data-panel=job-outputs]")).to_contain_text("label")
+
+
+def publish_a_model_signed_in_the_browser(visit, demo):
+    page = visit("zoe@example.org").goto("/models/publish/")
+    model = demo.folder / "digits.onnx"
+    model.write_bytes(digits.fit_and_export(digits.load()))
+    page.click("#make-key button")
+    expect(page.locator("#publisher-keys .here:visible")).to_have_count(1, timeout=SOON)
+    page.set_input_files("input[type=file][name=uploads]", model)
+    page.fill("[name=name]", "digits-in-the-browser")
+    page.fill("[name=version]", "1.0.0")
+    page.fill("[name=task]", "classification")
+    page.fill("[name=licence]", "CC-BY-4.0")
+    page.locator("form[enctype] button.primary").click()
+    page.click("#sign-here button", timeout=SOON)
+    expect(page).to_have_url(re.compile(r"/models/\d+/$"), timeout=SOON)
+    expect(page.locator("h1")).to_contain_text("digits-in-the-browser 1.0.0")
+
+
+def open_a_line_of_the_statement(visit, demo):
+    page = visit(walk.MEMBER).goto("/wallet/")
+    page.locator("[data-panel=wallet-statement] a[href*='/wallet/transfer/']").first.click()
+    expect(page.locator("main table tbody tr").first).to_be_visible()
+
+
+def invite_somebody_who_joins(visit, demo):
+    page = visit(walk.STEWARD).goto("/cooperative/")
+    page.locator("form[action$='/invitations/'] [name=roles][value=MEMBER]").check()
+    page.click("form[action$='/invitations/'] button.primary")
+    link = page.locator("#invitation-link").inner_text()
+
+    guest = visit(walk.ANYBODY).page
+    guest.goto(link)
+    guest.click("main a[href*='/account/signup/']")
+    guest.fill("[name=email]", INVITED)
+    guest.fill("[name=password1]", LONG_PASSWORD)
+    guest.fill("[name=password2]", LONG_PASSWORD)
+    guest.click("main form button[type=submit]")
+    guest.wait_for_url(re.compile("/account/confirm-email/"))
+    guest.goto(_link_in_mail(demo, INVITED, r"http\S+/account/confirm-email/\S+"))
+    guest.click("main form button[type=submit]")
+    if guest.locator("[name=login]").count():
+        guest.fill("[name=login]", INVITED)
+        guest.fill("[name=password]", LONG_PASSWORD)
+        guest.click("main form button[type=submit]")
+    guest.goto(link)
+    guest.locator("main form.panel input[type=text]").fill("Nora")
+    guest.click("main form button.primary")
+    expect(guest.locator("nav.rail")).to_be_visible()
+
+    page.goto(page.url)
+    expect(page.locator("main")).to_contain_text("Nora")
+
+
+def propose_a_rule_that_a_second_steward_adopts(visit, demo):
+    page = visit(walk.STEWARD).goto("/cooperative/policy/propose/")
+    page.fill("[name=reason]", "a larger reserve")
+    field = page.locator("[name=reserve_bp], [name=reserve]").first
+    field.fill(str(float(field.input_value()) + 1).removesuffix(".0"))
+    treasury = page.locator("[name=treasury_bp], [name=treasury]").first
+    treasury.fill(str(float(treasury.input_value()) - 1).removesuffix(".0"))
+    page.click("main form button.primary")
+    expect(page).to_have_url(re.compile(r"/cooperative/policy/\d+/$"))
+
+    other = visit("ben@example.org").goto(page.url.removeprefix(demo.url))
+    other.click("form[action$='/adopt/'] button")
+    expect(other.locator("main")).to_contain_text(re.compile("in force|adopted", re.IGNORECASE))
+
+
+def make_and_revoke_a_token(visit, demo):
+    page = visit(walk.MEMBER).goto("/tokens/")
+    page.fill("form [name=name]", "a notebook")
+    page.check("form [name=scopes][value='jobs:read']")
+    page.click("main form.panel button[type=submit]")
+    expect(page.locator("#secret")).to_be_visible()
+    row = page.locator("tr", has_text="a notebook")
+    row.locator("form[action$='/revoke/'] button").click()
+    expect(page.locator("tr", has_text="a notebook").locator("form[action$='/revoke/']")).to_have_count(0)
+
+
+ACTS = (
+    sign_in_from_the_front,
+    ask_for_a_new_password,
+    start_a_job_from_home,
+    submit_a_job_and_check_a_receipt,
+    narrow_the_list_of_jobs,
+    drain_a_node_and_let_it_work_again,
+    change_the_price_of_a_node,
+    make_the_command_that_adds_a_node,
+    try_a_model,
+    publish_a_model_signed_in_the_browser,
+    open_a_line_of_the_statement,
+    invite_somebody_who_joins,
+    propose_a_rule_that_a_second_steward_adopts,
+    make_and_revoke_a_token,
+)
+
+
+def _link_in_mail(demo, address, pattern):
+    """A link in the newest mail to `address`, once it has been written."""
+    end = time.monotonic() + SOON / 1000
+    while True:
+        for file in sorted((demo.folder / "run" / "mail").glob("*"), reverse=True):
+            text = file.read_text(errors="replace").replace("=\n", "").replace("=3D", "=")
+            if f"To: {address}" in text and (found := re.search(pattern, text)):
+                return found[0].rstrip(".,)")
+        assert time.monotonic() < end, f"no mail to {address} with {pattern}"
+        time.sleep(0.1)
