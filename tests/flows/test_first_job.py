@@ -1,6 +1,5 @@
 """A real job over HTTP on a fresh platform with two machines of two owners, from submission to payment."""
 
-import json
 import random
 
 import httpx
@@ -116,14 +115,15 @@ def test_a_job_too_cheap_for_every_machine_waits_and_its_cancel_gives_everything
     assert auditor.audit([]) == []
 
 
-def test_the_same_key_with_other_contents_is_refused(grid, auditor):
-    job_id = workload.submit_worthless(grid.member, grid.material, "one key")
-    spec = json.loads(json.dumps(grid.member.job(job_id)["spec"]))
+def test_the_same_key_with_other_contents_is_refused(grid, auditor, first_job):
+    spec = dict(first_job.spec) | {"limit_price_micro": workload.WORTHLESS_PRICE_MICRO, "max_seconds": 1}
 
-    same, other = post(grid, spec, "one key"), post(grid, spec | {"max_seconds": 2}, "one key")
+    first, same, other = (post(grid, spec | changes, "one key") for changes in ({}, {}, {"max_seconds": 2}))
 
+    job_id = first.json()["id"]
     grid.member.cancel(job_id)
     auditor.cancelled.add(job_id)
     auditor.rest()
-    assert (same.status_code, same.json()["id"]) == (202, job_id)
+    assert (first.status_code, first.headers.get("Idempotency-Replayed")) == (202, None)
+    assert (same.status_code, same.json(), same.headers["Idempotency-Replayed"]) == (202, first.json(), "true")
     assert (other.status_code, other.json()["code"]) == (409, "idempotency_key_reused")
