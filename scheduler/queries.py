@@ -58,19 +58,27 @@ class Bill:
         return self.compute_micro + self.royalty_micro
 
 
-def visible_jobs(membership: Membership) -> QuerySet[Job]:
-    """Jobs the member may see, newest first: their own, or all of the cooperative by role."""
+def visible_jobs(membership: Membership, *, sees_all: bool | None = None) -> QuerySet[Job]:
+    """Jobs the member may see, newest first: their own, or all of the cooperative.
+
+    `sees_all` says which; None leaves it to the member's roles. A token may do less than its bearer.
+    """
     jobs = Job.objects.filter(cooperative_id=membership.cooperative_id).order_by("-pk")
-    if roles.may(membership.roles, "jobs.view_all"):
+    if roles.may(membership.roles, "jobs.view_all") if sees_all is None else sees_all:
         return jobs
     return jobs.filter(submitter=membership)
 
 
 def jobs_matching(
-    membership: Membership, *, state: str | None = None, search: str = "", is_own: bool | None = None
+    membership: Membership,
+    *,
+    sees_all: bool | None = None,
+    state: str | None = None,
+    search: str = "",
+    is_own: bool | None = None,
 ) -> QuerySet[Job]:
     """Jobs the member may see by state, part of the name, and whether they are the member's own; newest first."""
-    found = visible_jobs(membership)
+    found = visible_jobs(membership, sees_all=sees_all)
     if state is not None:
         found = found.filter(state=state)
     if search:
@@ -81,10 +89,10 @@ def jobs_matching(
     return found
 
 
-def job_for(membership: Membership, job_id: int) -> Job:
+def job_for(membership: Membership, job_id: int, *, sees_all: bool | None = None) -> Job:
     """A job the member may see. Raises: errors.NotFound."""
     job = (
-        visible_jobs(membership)
+        visible_jobs(membership, sees_all=sees_all)
         .select_related("submitter__user", "cooperative", "model_version__model")
         .filter(pk=job_id)
         .first()

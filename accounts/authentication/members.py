@@ -100,6 +100,15 @@ def require(
     return membership
 
 
+def allows(request: Request, permission: str) -> bool:
+    """Whether the asker has the permission besides the one they came by. Raises: as `require`."""
+    try:
+        require(request, permission)
+    except Forbidden:
+        return False
+    return True
+
+
 def choose_cooperative(request: HttpRequest, membership: Membership) -> None:
     """Make the membership's cooperative the one that pages of this session act for."""
     request.session[COOPERATIVE_KEY] = membership.cooperative_id

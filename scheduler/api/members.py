@@ -22,7 +22,8 @@ OUTPUTS_PAGE = 1000
 
 
 def _job(request: Request, job_id: int) -> Job:
-    return queries.job_for(accounts.require(request, "jobs.view_own"), job_id)
+    membership = accounts.require(request, "jobs.view_own")
+    return queries.job_for(membership, job_id, sees_all=accounts.allows(request, "jobs.view_all"))
 
 
 class JobsView(APIView):
@@ -60,6 +61,7 @@ class JobsView(APIView):
         wanted = bodies.parse_query(request, serializers.JobsQuery)
         found = queries.jobs_matching(
             membership,
+            sees_all=accounts.allows(request, "jobs.view_all"),
             state=wanted.state,
             search=wanted.search,
             is_own=None if wanted.own is None else wanted.own == "true",
@@ -109,7 +111,8 @@ class CancelView(APIView):
     def post(self, request: Request, job_id: int) -> Response:
         """Cancel what nobody has begun; what is out is finished and paid."""
         membership = accounts.require(request, "jobs.submit")
-        job = jobs.cancel_job(job=queries.job_for(membership, job_id), by=membership, now=clock.database_now())
+        job = queries.job_for(membership, job_id, sees_all=accounts.allows(request, "jobs.view_all"))
+        job = jobs.cancel_job(job=job, by=membership, now=clock.database_now())
         return reply(serializers.job_view(job))
 
 

@@ -237,6 +237,15 @@ def test_but_not_cancel_it(token, bob, alice, shed):
     assert (answer.status_code, body(answer)["code"]) == (403, "forbidden")
 
 
+def test_a_stewards_token_that_only_submits_shows_the_stewards_own_jobs(token, alice, bob, shed):
+    job = world.start(alice)
+    client = token(bob, "jobs:write")
+
+    assert client.get("/api/v1/jobs").json()["jobs"] == []
+    assert client.get(f"/api/v1/jobs/{job.pk}").status_code == 404
+    assert client.post(f"/api/v1/jobs/{job.pk}/cancel").status_code == 404
+
+
 @pytest.mark.parametrize(
     ("scopes", "allowed"),
     [
