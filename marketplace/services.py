@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 from django.db.models import Count, Sum
+from django.utils.translation import gettext_noop
 
 from accounts.models import Cooperative, Membership
 from common import errors, live, locks
@@ -73,7 +74,8 @@ def pool_of(cooperative: Cooperative) -> Pool:
     if is_new:
         pool.cooperatives.add(cooperative)
         resource_class, _ = ResourceClass.objects.get_or_create(
-            code=CPU, defaults={"lot_milli": 1000, "description": "one reference core with 2 GiB of memory"}
+            code=CPU,
+            defaults={"lot_milli": 1000, "description": gettext_noop("one reference core with 2 GiB of memory")},
         )
         Book.objects.create(pool=pool, resource_class=resource_class)
     return pool
