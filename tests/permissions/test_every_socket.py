@@ -24,12 +24,9 @@ async def knock(path, *headers):
     answer = await socket.receive_output(TIMEOUT)
     if answer["type"] == "websocket.accept" and not await socket.receive_nothing(timeout=0.3):
         answer = await socket.receive_output(TIMEOUT)
-    if answer["type"] == "websocket.close":
-        await socket.wait(TIMEOUT)
-        return str(answer["code"])
-    await socket.send_input({"type": "websocket.disconnect", "code": 1000})
+    await socket.send_input({"type": "websocket.disconnect", "code": 1000})  # as a server does, whoever closed it
     await socket.wait(TIMEOUT)
-    return "served"
+    return str(answer["code"]) if answer["type"] == "websocket.close" else "served"
 
 
 def of_person(membership):
