@@ -3,35 +3,13 @@
 import os
 from typing import Any
 
-import django
-from asgiref.sync import sync_to_async
 from channels.routing import ProtocolTypeRouter, URLRouter
-from django.core.handlers.asgi import ASGIHandler
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.core.asgi import get_asgi_application
 from django.urls import re_path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-
-class Pages(ASGIHandler):
-    """Django's handler, with all of a request in one thread: middleware, view and answer.
-
-    Django's own chain goes to a thread and back for each middleware that is not async, which is most of ours;
-    that cost more than a lean view does. No view here is async.
-    """
-
-    def load_middleware(self, is_async: bool = False) -> None:
-        """Build the chain for threads, whatever the server speaks."""
-        super().load_middleware(is_async=False)
-
-    async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer in the thread of the request."""
-        return await sync_to_async(self.get_response, thread_sensitive=True)(request)
-
-
-django.setup(set_prefix=False)
-pages = Pages()
+pages = get_asgi_application()
 
 from config.body_limit import BodyLimit  # noqa: E402  the apps are loaded now
 from dashboard import routing as dashboard  # noqa: E402
