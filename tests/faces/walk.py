@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 ANYBODY = ""
 MEMBER, OPERATOR, STEWARD = "mia@example.org", "olga@example.org", "ada@example.org"
-PUBLISHER = "zoe@example.org"
 
 
 @dataclass(frozen=True)
@@ -34,30 +33,19 @@ PAGES = (
     Page("job", "/jobs/", (MEMBER, STEWARD), link=r"/jobs/\d+/$"),
     Page("new-job", "/jobs/new/"),
     Page("market", "/market/", (MEMBER, OPERATOR)),
-    Page("market-simple", "/market/simple/"),
     Page("nodes", "/nodes/", (MEMBER, OPERATOR, STEWARD)),
     Page("node", "/nodes/", (OPERATOR, STEWARD), link=r"/nodes/\d+/$"),
     Page("add-node", "/nodes/add/", (OPERATOR,)),
-    Page("evidence", "/nodes/", (OPERATOR,), link=r"/nodes/\d+/$", then="evidence/"),
-    Page("models", "/models/", (MEMBER, PUBLISHER)),
-    Page("model", "/models/", (MEMBER, PUBLISHER), link=r"/models/\d+/$"),
-    Page("publish-model", "/models/publish/", (PUBLISHER,)),
     Page("wallet", "/wallet/", (MEMBER, STEWARD)),
-    Page("transfer", "/wallet/", (MEMBER,), link=r"/wallet/transfer/"),
     Page("cooperative", "/cooperative/", (MEMBER, STEWARD)),
     Page("policy", "/cooperative/policy/", (MEMBER, STEWARD)),
     Page("propose-policy", "/cooperative/policy/propose/", (STEWARD,)),
     Page("tokens", "/tokens/"),
     Page("email", "/account/email/"),
     Page("password", "/account/password/change/"),
-    Page("second-factor", "/account/2fa/", (MEMBER, STEWARD)),
-    Page("authenticator-app", "/account/2fa/totp/activate/"),
-    Page("security-keys", "/account/2fa/webauthn/"),
-    Page("sessions", "/account/sessions/"),
-    Page("console", "/console/", (STEWARD,)),
+    Page("second-factor", "/account/2fa/"),
     Page("docs-errors", "/docs/errors", (ANYBODY, MEMBER)),
     Page("docs-reasons", "/docs/reasons"),
-    Page("docs-glossary", "/docs/glossary"),
 )
 
 
