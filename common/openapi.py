@@ -4,7 +4,7 @@ Fields with a default may be left out of a request and are always present in a r
 two directions are two components.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import pydantic
 from drf_spectacular.extensions import OpenApiSerializerExtension
@@ -13,6 +13,8 @@ from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiParameter
 from pydantic.json_schema import GenerateJsonSchema, model_json_schema
 from rest_framework.response import Response
+
+PROBLEM: Final = "application/problem+json"
 
 IF_MATCH = OpenApiParameter(
     "If-Match",
@@ -58,7 +60,10 @@ class MessageExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-c
         return f"{name}Request" if direction == "request" else name
 
     def map_serializer(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
-        """The JSON Schema of the message; nested messages become components of their own."""
+        """The JSON Schema of the message; nested messages become components of their own.
+
+        Generators of clients name types by their titles, so that a title is the component's own name.
+        """
         is_request = direction == "request"
         suffix = "Request" if is_request else ""
         schema = model_json_schema(
@@ -68,6 +73,7 @@ class MessageExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-c
             schema_generator=_Schema,
         )
         for name, nested in schema.pop("$defs", {}).items():
+            nested["title"] = f"{name}{suffix}"
             auto_schema.registry.register_on_missing(
                 ResolvedComponent(  # type: ignore[no-untyped-call]
                     name=f"{name}{suffix}",
@@ -76,6 +82,7 @@ class MessageExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-c
                     schema=nested,
                 )
             )
+        schema["title"] = self.get_identity(auto_schema, direction)
         return schema
 
 
@@ -93,7 +100,20 @@ class Problem(pydantic.BaseModel):
 
 def problems(*statuses: int) -> dict[tuple[int, str], type[Problem]]:
     """The refusals of an address, for `extend_schema(responses=...)`."""
-    return {(status, "application/problem+json"): Problem for status in statuses}
+    return {(status, PROBLEM): Problem for status in statuses}
+
+
+def describe_limits(result: dict[str, Any], generator: object, request: object, public: bool) -> dict[str, Any]:
+    """Every operation is limited (config/limits.py), so that every one may answer 429; a hook of drf-spectacular."""
+    answer = {
+        "description": "Too many requests; `Retry-After` says when the next one is served.",
+        "headers": {"Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}},
+        "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for path in result["paths"].values():
+        for operation in path.values():
+            operation["responses"]["429"] = answer
+    return result
 
 
 def query(message: type[pydantic.BaseModel]) -> list[OpenApiParameter]:

@@ -1,7 +1,7 @@
 """Lists in pages: a cursor says where the next page begins. No page counts what lies beyond it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from django.db.models import Model, QuerySet
 from pydantic import BeforeValidator, Field, StringConstraints
@@ -35,6 +35,15 @@ class PageQuery(Message):
     def begins_after(self) -> int | None:
         """The id of the last row of the page before."""
         return int(self.cursor) if self.cursor is not None else None
+
+
+YesOrNo = Literal["true", "false"]
+"""A yes or no in a query string."""
+
+
+def is_true(value: YesOrNo | None) -> bool | None:
+    """What it says; None where nothing was said."""
+    return None if value is None else value == "true"
 
 
 def newest_first(rows: QuerySet[Row], wanted: PageQuery) -> tuple[list[Row], str | None]:

@@ -10,9 +10,9 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from common.errors import AppError
+from common.openapi import PROBLEM
 
 logger = logging.getLogger(__name__)
-PROBLEM = "application/problem+json"
 
 
 def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 
 from common import trace
-from config.api import PROBLEM
+from common.openapi import PROBLEM
 
 _API = "/api/"
 

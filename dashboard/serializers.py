@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from common.paging import Number, PageQuery
+from common.paging import Number, PageQuery, YesOrNo
 from dashboard.queries import books, money
 from ledger.queries import AccountBalance
 from marketplace.models import Book, Lease, Order, Trade
@@ -121,10 +121,19 @@ class BookView(Message):
     best_buy_micro: Natural | None
 
 
+class BooksQuery(PageQuery):
+    """Which of the books that the cooperative trades in."""
+
+    resource_class: Annotated[str, StringConstraints(max_length=60)] | None = Field(
+        None, description="Only this resource class."
+    )
+
+
 class BookListReply(Message):
-    """The books the cooperative trades in."""
+    """The books the cooperative trades in, oldest first."""
 
     books: list[BookView]
+    next: str | None
 
 
 class LevelView(Message):
@@ -182,9 +191,7 @@ class OrdersQuery(PageQuery):
     """Which of the asker's orders."""
 
     state: OrderState | None = Field(None, description="Only those in this state.")
-    live: Literal["true", "false"] | None = Field(
-        None, description="Only those that may still trade, or only the others."
-    )
+    live: YesOrNo | None = Field(None, description="Only those that may still trade, or only the others.")
     side: Side | None = Field(None, description="Only this side.")
     book: Annotated[Number, Field(ge=1)] | None = Field(None, description="Only in this book.")
 

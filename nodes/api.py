@@ -7,8 +7,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import authentication as accounts
-from common import bodies, clock
-from common.openapi import ETAG, problems, reply
+from common import bodies, clock, paging
+from common.openapi import ETAG, problems, query, reply
 from nodes import authentication, queries, serializers, services
 from nodes.core import reasons
 from opengrid import messages
@@ -158,16 +158,24 @@ class NodesView(APIView):
 
     @extend_schema(
         operation_id="nodes_list",
-        responses={200: serializers.NodeListReply, **problems(401, 403)},
+        parameters=query(serializers.NodesQuery),
+        responses={200: serializers.NodeListReply, **problems(401, 403, 422)},
         tags=["nodes"],
     )
     def get(self, request: Request) -> Response:
-        """All nodes of the cooperative with state, reason, capacity and terms."""
+        """Nodes of the cooperative with state, reason, capacity and terms, newest first."""
         membership = accounts.require(request, "nodes.view")
-        lines = queries.fleet(
-            queries.nodes_of(membership.cooperative_id), viewer_id=membership.pk, now=clock.database_now()
+        wanted = bodies.parse_query(request, serializers.NodesQuery)
+        found = queries.nodes_matching(
+            membership.cooperative_id,
+            search=wanted.search,
+            state=wanted.state,
+            operator_id=membership.pk,
+            is_operators=paging.is_true(wanted.own),
         )
-        return reply(serializers.NodeListReply(nodes=[serializers.node_view(line) for line in lines]))
+        page, more = paging.newest_first(found, wanted)
+        lines = queries.fleet(page, viewer_id=membership.pk, now=clock.database_now())
+        return reply(serializers.NodeListReply(nodes=[serializers.node_view(line) for line in lines], next=more))
 
 
 class NodeDetailView(APIView):

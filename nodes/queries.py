@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.models import Membership
 from common.errors import NotFound
@@ -78,6 +78,25 @@ def nodes_of(cooperative_id: int) -> QuerySet[Node]:
         .select_related("operator__user", "cooperative")
         .order_by("name", "id")
     )
+
+
+def nodes_matching(
+    cooperative_id: int,
+    *,
+    search: str = "",
+    state: str | None = None,
+    operator_id: int | None = None,
+    is_operators: bool | None = None,
+) -> QuerySet[Node]:
+    """Nodes of `nodes_of` in `state` whose name or zone contains `search`; `operator_id`'s own, or only the others."""
+    found = nodes_of(cooperative_id)
+    if search:
+        found = found.filter(Q(name__icontains=search) | Q(zone__icontains=search))
+    if state is not None:
+        found = found.filter(state=state)
+    if is_operators is not None:
+        found = found.filter(operator_id=operator_id) if is_operators else found.exclude(operator_id=operator_id)
+    return found
 
 
 def operated_by_person(user_id: int, cooperative_id: int) -> list[int]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from common.errors import Invalid
+from common.paging import PageQuery, YesOrNo
 from nodes import queries
 from nodes.models import Node, NodeEvent
 from opengrid.messages import CapabilityReply, Message, Natural, Positive, timestamp
@@ -96,10 +97,21 @@ class ValidatorRequest(Message):
     text: Annotated[str, StringConstraints(max_length=500)] = ""
 
 
+class NodesQuery(PageQuery):
+    """Which nodes of the cooperative."""
+
+    state: Literal["JOINED", "BENCHMARKED", "PROBATION", "ACTIVE", "DRAINING", "QUARANTINED", "RETIRED"] | None = Field(
+        None, description="Only those in this state."
+    )
+    search: Annotated[str, StringConstraints(max_length=100)] = Field("", description="Part of the name or the zone.")
+    own: YesOrNo | None = Field(None, description="Only one's own, or only those of others.")
+
+
 class NodeListReply(Message):
-    """A cooperative's nodes, by name."""
+    """A cooperative's nodes, newest first."""
 
     nodes: list[NodeView]
+    next: str | None
 
 
 class NodeEventView(Message):

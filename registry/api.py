@@ -11,9 +11,9 @@ from rest_framework.views import APIView
 
 from accounts import authentication as accounts
 from accounts.models import Membership
-from common import bodies, clock
+from common import bodies, clock, paging
 from common.errors import AppError, Forbidden, NotFound
-from common.openapi import problems, reply
+from common.openapi import problems, query, reply
 from opengrid import digests
 from registry import blobs, queries, serializers, services
 from registry.core import publishers
@@ -89,15 +89,23 @@ class PublisherKeysView(APIView):
 
     @extend_schema(
         operation_id="publisher_keys_list",
-        responses={200: serializers.PublisherKeysReply, **problems(401, 403)},
+        parameters=query(serializers.PublisherKeysQuery),
+        responses={200: serializers.PublisherKeysReply, **problems(401, 403, 422)},
         tags=["models"],
     )
     def get(self, request: Request) -> Response:
-        """Your keys, and what a proof for a new one has to name."""
+        """Your keys, newest first, and what a proof for a new one has to name."""
         membership = accounts.require(request, "models.publish")
-        found = [serializers.key_view(key) for key in queries.publisher_keys_of(membership)]
+        wanted = bodies.parse_query(request, serializers.PublisherKeysQuery)
+        found = queries.keys_matching(membership, is_revoked=paging.is_true(wanted.revoked))
+        page, more = paging.newest_first(found, wanted)
         return reply(
-            serializers.PublisherKeysReply(membership_id=membership.pk, context=publishers.CONTEXT, keys=found)
+            serializers.PublisherKeysReply(
+                membership_id=membership.pk,
+                context=publishers.CONTEXT,
+                keys=[serializers.key_view(key) for key in page],
+                next=more,
+            )
         )
 
     @extend_schema(
@@ -122,14 +130,22 @@ class ModelsView(APIView):
 
     @extend_schema(
         operation_id="models_list",
-        responses={200: serializers.ModelListReply, **problems(401, 403)},
+        parameters=query(serializers.ModelsQuery),
+        responses={200: serializers.ModelListReply, **problems(401, 403, 422)},
         tags=["models"],
     )
     def get(self, request: Request) -> Response:
-        """All models with their versions."""
+        """Models with their versions, newest first."""
         membership = _require_any(request, "cooperative.view", "jobs.view_own", "models.publish")
-        found = [serializers.model_view(model) for model in queries.models_of(membership.cooperative_id)]
-        return reply(serializers.ModelListReply(models=found))
+        wanted = bodies.parse_query(request, serializers.ModelsQuery)
+        found = queries.models_matching(
+            membership.cooperative_id,
+            search=wanted.search,
+            publisher_id=membership.pk,
+            is_publishers=paging.is_true(wanted.own),
+        )
+        page, more = paging.newest_first(found, wanted)
+        return reply(serializers.ModelListReply(models=[serializers.model_view(model) for model in page], next=more))
 
 
 class VersionsView(APIView):

@@ -51,14 +51,27 @@ def publisher_keys_of(membership: Membership) -> QuerySet[PublisherKey]:
     return PublisherKey.objects.filter(membership=membership).order_by("id")
 
 
-def models_of(cooperative_id: int) -> QuerySet[Model]:
-    """A cooperative's models by name; versions (newest first) and publishers are loaded."""
+def keys_matching(membership: Membership, *, is_revoked: bool | None = None) -> QuerySet[PublisherKey]:
+    """The member's keys: those in use, the revoked ones, or all of them."""
+    found = publisher_keys_of(membership)
+    return found if is_revoked is None else found.filter(revoked_at__isnull=not is_revoked)
+
+
+def models_matching(
+    cooperative_id: int, *, search: str = "", publisher_id: int | None = None, is_publishers: bool | None = None
+) -> QuerySet[Model]:
+    """A cooperative's models whose name contains `search`, and `publisher_id`'s own or only the others.
+
+    Versions (newest first) and publishers are loaded.
+    """
+    found = Model.objects.filter(cooperative_id=cooperative_id)
+    if search:
+        found = found.filter(name__icontains=search)
+    if is_publishers is not None:
+        found = found.filter(publisher_id=publisher_id) if is_publishers else found.exclude(publisher_id=publisher_id)
     versions = ModelVersion.objects.select_related("publisher_key").order_by("-id")
     return (
-        Model.objects.filter(cooperative_id=cooperative_id)
-        .select_related("publisher__user")
-        .prefetch_related(Prefetch("versions", versions))
-        .order_by("name", "id")
+        found.select_related("publisher__user").prefetch_related(Prefetch("versions", versions)).order_by("name", "id")
     )
 
 

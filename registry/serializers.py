@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 from rest_framework.renderers import JSONRenderer
 
+from common.paging import PageQuery, YesOrNo
 from opengrid.messages import Digest, Message, Natural, Positive, PublicKey, Signature, timestamp
 from registry import queries
 from registry.models import Model, ModelVersion, PublisherKey
@@ -41,12 +42,19 @@ class PublisherKeyView(Message):
     revoked_at: str | None
 
 
+class PublisherKeysQuery(PageQuery):
+    """Which of the asker's keys."""
+
+    revoked: YesOrNo | None = Field(None, description="Only the revoked ones, or only those in use.")
+
+
 class PublisherKeysReply(Message):
-    """The member's keys, and the membership id that a proof for a new one must name."""
+    """The member's keys, newest first, and the membership id that a proof for a new one must name."""
 
     membership_id: Positive
     context: str
     keys: list[PublisherKeyView]
+    next: str | None
 
 
 class PublishRequest(Message):
@@ -75,10 +83,18 @@ class ModelView(Message):
     versions: list[VersionSummary]
 
 
+class ModelsQuery(PageQuery):
+    """Which models of the cooperative."""
+
+    search: Annotated[str, StringConstraints(max_length=100)] = Field("", description="Part of the name.")
+    own: YesOrNo | None = Field(None, description="Only one's own, or only those of others.")
+
+
 class ModelListReply(Message):
-    """A cooperative's models, by name."""
+    """A cooperative's models, newest first."""
 
     models: list[ModelView]
+    next: str | None
 
 
 class VersionReply(Message):
@@ -107,7 +123,7 @@ def key_view(key: PublisherKey) -> PublisherKeyView:
 
 
 def model_view(model: Model) -> ModelView:
-    """One model of `queries.models_of`."""
+    """One model of `queries.models_matching`."""
     return ModelView(
         id=model.pk,
         name=model.name,

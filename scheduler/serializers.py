@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from common.paging import Cursor, PageQuery
+from common.paging import Cursor, PageQuery, YesOrNo
 from opengrid.messages import Message, Natural, Positive, timestamp
 from scheduler import queries
 from scheduler.models import Attempt, Job, JobEvent
@@ -68,7 +68,7 @@ class JobsQuery(PageQuery):
         None, description="Only those in this state."
     )
     search: Annotated[str, StringConstraints(max_length=100)] = Field("", description="Part of the name.")
-    own: Literal["true", "false"] | None = Field(None, description="Only one's own, or only those of others.")
+    own: YesOrNo | None = Field(None, description="Only one's own, or only those of others.")
 
 
 class JobListReply(Message):

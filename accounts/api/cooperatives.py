@@ -17,15 +17,20 @@ class CooperativesView(APIView):
 
     @extend_schema(
         operation_id="cooperatives_list",
-        responses={200: people.CooperativeListReply, **problems(401, 403)},
+        parameters=query(paging.PageQuery),
+        responses={200: people.CooperativeListReply, **problems(401, 403, 422)},
         tags=["cooperatives"],
     )
     def get(self, request: Request) -> Response:
         """Your cooperatives, first joined first; a token knows its own alone."""
         acting = authentication.require(request, "cooperative.view")
-        own = [acting] if isinstance(request.auth, ApiToken) else queries.memberships_of(acting.user)
-        found = [people.cooperative_line(membership.cooperative) for membership in own]
-        return reply(people.CooperativeListReply(cooperatives=found))
+        wanted = bodies.parse_query(request, paging.PageQuery)
+        own = queries.memberships_of(acting.user)
+        if isinstance(request.auth, ApiToken):
+            own = own.filter(pk=acting.pk)
+        page, more = paging.oldest_first(own, wanted)
+        found = [people.cooperative_line(membership.cooperative) for membership in page]
+        return reply(people.CooperativeListReply(cooperatives=found, next=more))
 
 
 class CooperativeView(APIView):

@@ -59,6 +59,7 @@ class CooperativeListReply(Message):
     """The cooperatives the asker belongs to."""
 
     cooperatives: list[CooperativeLine]
+    next: str | None
 
 
 class CooperativeReply(Message):

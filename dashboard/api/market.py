@@ -30,13 +30,17 @@ class BooksView(APIView):
     """The market of the asker's cooperative."""
 
     @extend_schema(
-        operation_id="books_list", responses={200: serializers.BookListReply, **problems(401, 403)}, tags=["market"]
+        operation_id="books_list",
+        parameters=query(serializers.BooksQuery),
+        responses={200: serializers.BookListReply, **problems(401, 403, 422)},
+        tags=["market"],
     )
     def get(self, request: Request) -> Response:
         """The books your cooperative trades in, with their best prices."""
-        found = books.books(_viewer(request))
-        best = market.best_prices(found)
-        return reply(serializers.BookListReply(books=[serializers.book_view(book, best) for book in found]))
+        viewer, wanted = _viewer(request), bodies.parse_query(request, serializers.BooksQuery)
+        page, more = paging.oldest_first(books.books_matching(viewer, resource_class=wanted.resource_class), wanted)
+        best = market.best_prices(page)
+        return reply(serializers.BookListReply(books=[serializers.book_view(book, best) for book in page], next=more))
 
 
 class BookView(APIView):
@@ -121,7 +125,7 @@ class OrdersView(APIView):
         found = market.orders_matching(
             viewer.membership,
             state=wanted.state,
-            is_live=None if wanted.live is None else wanted.live == "true",
+            is_live=paging.is_true(wanted.live),
             side=wanted.side,
             book_id=wanted.book,
         )

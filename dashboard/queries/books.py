@@ -18,8 +18,15 @@ ORDER_ROWS = 25
 
 def books(viewer: Viewer) -> list[Book]:
     """The books that the viewer's cooperative trades in, by class."""
+    return list(books_matching(viewer).order_by("resource_class__code", "term", "pk"))
+
+
+def books_matching(viewer: Viewer, *, resource_class: str | None = None) -> QuerySet[Book]:
+    """The books that the viewer's cooperative trades in, of one class or of all."""
     rows = Book.objects.filter(pool__cooperatives=viewer.cooperative_id)
-    return list(rows.select_related("resource_class", "pool").order_by("resource_class__code", "term", "pk"))
+    if resource_class is not None:
+        rows = rows.filter(resource_class__code=resource_class)
+    return rows.select_related("resource_class", "pool").order_by("pk")
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class JobsView(APIView):
             sees_all=accounts.allows(request, "jobs.view_all"),
             state=wanted.state,
             search=wanted.search,
-            is_own=None if wanted.own is None else wanted.own == "true",
+            is_own=paging.is_true(wanted.own),
         )
         page, more = paging.newest_first(found, wanted)
         return reply(serializers.JobListReply(jobs=[serializers.job_line(job) for job in page], next=more))

@@ -80,6 +80,19 @@ def test_a_token_knows_its_own_cooperative_alone(program, bob, charlie, now):
     assert refusal(his.get(members_of(charlie))) == (404, "not_found")
 
 
+def test_ones_cooperatives_come_in_pages_first_joined_first(signed_in, bob, charlie, now):
+    _, token = accounts.invite(by=charlie, roles=["MEMBER"], now=now)
+    accounts.accept_invitation(token=token, user=bob.user, now=now)
+    his, path = signed_in(bob), f"{API}/cooperatives"
+
+    first = his.get(path, {"limit": "1"}).json()
+    second = his.get(path, {"limit": "1", "cursor": first["next"]}).json()
+
+    assert [each["slug"] for page in (first, second) for each in page["cooperatives"]] == ["riverside", "hillside"]
+    assert second["next"] is None
+    assert refusal(his.get(path, {"page": "2"})) == (422, "invalid_query")
+
+
 def test_members_come_in_pages_that_miss_and_repeat_nothing(program, bob, alice, olga, sam):
     his, found, cursor = program(bob), [], None
     for _ in range(2):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from marketplace.models import BookInput, Order
+from marketplace.models import Book, BookInput, Order, ResourceClass
 from tests.dashboard import scenes
 
 API = "/api/v1/market"
@@ -32,6 +32,26 @@ def test_books_come_with_their_best_prices(program, alice, grid):
 
     assert (book["resource_class"], book["best_sell_micro"], book["best_buy_micro"]) == ("cpu", 800_000, None)
     assert program(alice).get(f"{API}/books/{book['id']}").json() == book
+
+
+def test_books_come_in_pages_and_by_class(program, alice, grid, django_assert_num_queries):
+    other = Book.objects.create(
+        pool=grid.book.pool, resource_class=ResourceClass.objects.create(code="gpu.a", lot_milli=1000)
+    )
+    hers = program(alice)
+
+    def listed(**wanted):
+        answer = hers.get(f"{API}/books", wanted).json()
+        return [book["id"] for book in answer["books"]], answer["next"]
+
+    first, more = listed(limit="1")
+    # time twice, token within a savepoint of two, books, best prices
+    with django_assert_num_queries(7):
+        rest = listed(limit="1", cursor=more)
+
+    assert (first, rest) == ([grid.book.pk], ([other.pk], None))
+    assert listed(resource_class="gpu.a")[0] == [other.pk]
+    assert refusal(hers.get(f"{API}/books", {"class": "cpu"})) == (422, "invalid_query")
 
 
 def test_depth_says_which_lots_are_ones_own(program, olga, grid):

@@ -196,6 +196,25 @@ def test_the_list_costs_the_same_for_many_nodes(alice, olga, django_assert_num_q
         client.get("/api/v1/nodes")
 
 
+def test_nodes_come_in_pages_and_through_filters(bob, olga):
+    made = [agents.an_agent(olga, node_name=name, zone=zone).node for name, zone in (("a", "east"), ("b", "west"))]
+    working = agents.an_agent(bob, working_now=True).node
+
+    def listed(member, **wanted):
+        answer = logged_in(member).get("/api/v1/nodes", wanted).json()
+        return [node["id"] for node in answer["nodes"]], answer["next"]
+
+    first, more = listed(bob, limit="2")
+
+    assert (first, listed(bob, limit="2", cursor=more)) == ([working.pk, made[1].pk], ([made[0].pk], None))
+    assert listed(bob, state="PROBATION")[0] == listed(bob, own="true")[0] == [working.pk]
+    assert listed(olga, own="false")[0] == [working.pk]
+    assert listed(olga, search="EAST")[0] == [made[0].pk]
+    for wanted in ({"state": "probation"}, {"cursor": "x"}, {"limit": "201"}, {"zone": "east"}):
+        refused = logged_in(olga).get("/api/v1/nodes", wanted)
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_query")
+
+
 def test_an_api_token_with_the_scope_reads_nodes(agent, alice):
     _, secret = accounts.issue_api_token(membership=alice, name="cli", scopes=["jobs:read"], now=database_now())
 

@@ -188,7 +188,7 @@ def test_the_same_holds_behind_asgi(alice, stored_files):
 def test_a_member_publishes_by_the_book(alices, alice):
     private = keys.PrivateKey.generate()
     known = alices.get("/api/v1/publisher-keys").json()
-    assert known == {"membership_id": alice.pk, "context": "publisher-key", "keys": []}
+    assert known == {"membership_id": alice.pk, "context": "publisher-key", "keys": [], "next": None}
     document = {"membership_id": known["membership_id"], "public_key": private.public_text}
     proof = keys.sign_document(private, known["context"], document)
 
@@ -251,6 +251,48 @@ def test_the_list_costs_the_same_for_many_models(alices, publisher, django_asser
         answer = alices.get("/api/v1/models")
 
     assert [len(model["versions"]) for model in answer.json()["models"]] == [2, 2, 2, 2]
+
+
+def test_models_come_in_pages_and_through_filters(alices, publisher, bob, signed_in):
+    for name in ("apples", "pears", "crab-apples"):
+        publisher.publish(name=name)
+
+    def names(client, **wanted):
+        answer = client.get("/api/v1/models", wanted).json()
+        return [model["name"] for model in answer["models"]], answer["next"]
+
+    first, more = names(alices, limit="2")
+
+    assert (first, names(alices, limit="2", cursor=more)) == (["crab-apples", "pears"], (["apples"], None))
+    assert names(alices, search="apple")[0] == ["crab-apples", "apples"]
+    assert names(alices, own="true")[0] == ["crab-apples", "pears", "apples"]
+    assert names(signed_in(bob), own="true")[0] == names(alices, own="false")[0] == []
+    for wanted in ({"limit": "0"}, {"sort": "name"}, {"own": "yes"}, {"search": "\0"}):
+        refused = alices.get("/api/v1/models", wanted)
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_query")
+
+
+def test_keys_come_in_pages_and_revoked_ones_apart(alices, alice, now, django_assert_num_queries):
+    made = [keys.PrivateKey.generate() for _ in range(3)]
+    for private in made:
+        document = {"membership_id": alice.pk, "public_key": private.public_text}
+        proof = keys.sign_document(private, "publisher-key", document)
+        post(alices, "/api/v1/publisher-keys", {"public_key": private.public_text, "proof": proof})
+    PublisherKey.objects.filter(public_key=made[0].public_text).update(revoked_at=now)
+    oldest_first = [private.public_text for private in made]
+
+    def listed(**wanted):
+        answer = alices.get("/api/v1/publisher-keys", wanted).json()
+        return [key["public_key"] for key in answer["keys"]], answer["next"]
+
+    first, more = listed(limit="2")
+    # session, user, membership, keys
+    with django_assert_num_queries(4):
+        rest = listed(limit="2", cursor=more)
+
+    assert (first, rest) == (oldest_first[:0:-1], (oldest_first[:1], None))
+    assert listed(revoked="true")[0] == oldest_first[:1]
+    assert listed(revoked="false")[0] == first
 
 
 def test_a_proof_that_fails_says_what_to_sign(alices, alice):
