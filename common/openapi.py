@@ -15,10 +15,12 @@ from pydantic.json_schema import GenerateJsonSchema, model_json_schema
 from rest_framework.response import Response
 
 PROBLEM: Final = "application/problem+json"
+TEXT: Final = r"^[^\x00]*$"
+"""The pattern of any text but what PostgreSQL cannot hold."""
 
 IF_MATCH = OpenApiParameter(
     "If-Match",
-    str,
+    {"type": "string", "pattern": r'^(\*|"[0-9a-f]{32}")$'},
     OpenApiParameter.HEADER,
     required=True,
     description="The version you saw, as its ETag was; `*` changes any version.",
@@ -27,7 +29,7 @@ IF_MATCH = OpenApiParameter(
 
 ETAG = OpenApiParameter(
     "ETag",
-    str,
+    {"type": "string", "pattern": r'^"[0-9a-f]{32}"$'},
     OpenApiParameter.HEADER,
     response=[200, 201],
     description="The version, for If-Match.",
@@ -72,6 +74,8 @@ class MessageExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-c
             mode="validation" if is_request else "serialization",
             schema_generator=_Schema,
         )
+        if is_request:
+            _describe_text(schema)
         for name, nested in schema.pop("$defs", {}).items():
             nested["title"] = f"{name}{suffix}"
             auto_schema.registry.register_on_missing(
@@ -84,6 +88,21 @@ class MessageExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-c
             )
         schema["title"] = self.get_identity(auto_schema, direction)
         return schema
+
+
+def _describe_text(schema: Any) -> None:
+    """Say of every text in a request that it holds no U+0000, which `common.bodies` refuses."""
+    if isinstance(schema, list):
+        for part in schema:
+            _describe_text(part)
+    if not isinstance(schema, dict):
+        return
+    if schema.get("type") == "string" and not schema.keys() & {"pattern", "enum", "const", "format"}:
+        schema["pattern"] = TEXT
+    if isinstance(schema.get("additionalProperties"), dict):
+        schema.setdefault("propertyNames", {"pattern": TEXT})
+    for part in schema.values():
+        _describe_text(part)
 
 
 class Problem(pydantic.BaseModel):
@@ -119,10 +138,12 @@ def describe_limits(result: dict[str, Any], generator: object, request: object, 
 def query(message: type[pydantic.BaseModel]) -> list[OpenApiParameter]:
     """The fields of a query message, for `extend_schema(parameters=...)`."""
     schema = model_json_schema(message, mode="validation")
-    return [_parameter(name, dict(found)) for name, found in schema["properties"].items()]
+    _describe_text(schema)
+    required = schema.get("required", ())
+    return [_parameter(name, dict(found), name in required) for name, found in schema["properties"].items()]
 
 
-def _parameter(name: str, schema: dict[str, Any]) -> OpenApiParameter:
+def _parameter(name: str, schema: dict[str, Any], is_required: bool) -> OpenApiParameter:
     description = str(schema.pop("description", ""))
     schema.pop("title", None)
     if schema.get("default", ...) is None:
@@ -131,7 +152,7 @@ def _parameter(name: str, schema: dict[str, Any]) -> OpenApiParameter:
     if kinds:
         [only] = kinds
         schema |= only
-    return OpenApiParameter(name, schema, description=description)
+    return OpenApiParameter(name, schema, required=is_required, description=description)
 
 
 def reply(message: pydantic.BaseModel, status: int = 200) -> Response:

@@ -20,8 +20,8 @@ def _digits(value: object) -> object:
     return int(value) if isinstance(value, str) else value
 
 
-Number = Annotated[int, BeforeValidator(_digits)]
-"""A number in a query string: digits alone, no sign, no spaces."""
+Digits: Final = BeforeValidator(_digits)
+"""For a number in a query string: digits alone. Bounds stand before it, so that they are described."""
 Cursor = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")]
 
 
@@ -29,7 +29,7 @@ class PageQuery(Message):
     """Which part of a list: `next` of the page before, and how many rows at most."""
 
     cursor: Cursor | None = Field(None, description="`next` of the page before; leave it out for the first page.")
-    limit: Annotated[Number, Field(ge=1, le=MOST_ROWS, description="Rows of a page, at most.")] = USUAL_ROWS
+    limit: Annotated[int, Field(ge=1, le=MOST_ROWS, description="Rows of a page, at most."), Digits] = USUAL_ROWS
 
     @property
     def begins_after(self) -> int | None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from common.paging import Number, PageQuery, YesOrNo
+from common.paging import Digits, PageQuery, YesOrNo
 from dashboard.queries import books, money
 from ledger.queries import AccountBalance
 from marketplace.models import Book, Lease, Order, Trade
@@ -173,8 +173,8 @@ class PreviewQuery(Message):
     """An order that is only thought of."""
 
     side: Side
-    lots: Annotated[Number, Field(ge=1, le=100_000)]
-    price_micro: Annotated[Number, Field(ge=1, le=10**12)]
+    lots: Annotated[int, Field(ge=1, le=100_000), Digits]
+    price_micro: Annotated[int, Field(ge=1, le=10**12), Digits]
 
 
 class PreviewReply(Message):
@@ -193,7 +193,7 @@ class OrdersQuery(PageQuery):
     state: OrderState | None = Field(None, description="Only those in this state.")
     live: YesOrNo | None = Field(None, description="Only those that may still trade, or only the others.")
     side: Side | None = Field(None, description="Only this side.")
-    book: Annotated[Number, Field(ge=1)] | None = Field(None, description="Only in this book.")
+    book: Annotated[int, Field(ge=1, le=10**18 - 1), Digits] | None = Field(None, description="Only in this book.")
 
 
 class OrderRequest(Message):

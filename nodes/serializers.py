@@ -87,7 +87,7 @@ class SharesReply(Message):
 class WordsRequest(Message):
     """Words for whom it concerns."""
 
-    text: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"\S")]
+    text: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
 
 
 class ValidatorRequest(Message):

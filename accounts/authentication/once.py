@@ -64,7 +64,7 @@ def once(*, is_required: bool = False) -> Callable[[Handler], Handler]:
 
         parameter = OpenApiParameter(
             HEADER,
-            {"type": "string", "minLength": 1, "maxLength": LONGEST},
+            {"type": "string", "pattern": rf"^[!-~]([ -~]{{0,{LONGEST - 2}}}[!-~])?$"},
             OpenApiParameter.HEADER,
             required=is_required,
             description="The same request under the same key is carried out once and answered alike for 24 hours.",

@@ -12,9 +12,11 @@ from opengrid.messages import Message, Positive, timestamp
 
 Role = Literal["MEMBER", "OPERATOR", "STEWARD", "AUDITOR"]
 Roles = Annotated[list[Role], Field(min_length=1, max_length=4)]
-Email = Annotated[str, StringConstraints(pattern=r"^[^@\s,;<>\"]{1,64}@[^@\s,;<>\"]{1,180}\.[^@\s,;<>\".]{2,60}$")]
+Email = Annotated[
+    str, StringConstraints(pattern=r"^[^@\s\x00,;<>\"]{1,64}@[^@\s\x00,;<>\"]{1,180}\.[^@\s\x00,;<>\".]{2,60}$")
+]
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-DisplayName = Annotated[str, StringConstraints(pattern=r"^[^\s]([^\r\n\t]{0,98}[^\s])?$")]
+DisplayName = Annotated[str, StringConstraints(pattern=r"^[^\s\x00]([^\r\n\t\x00]{0,98}[^\s\x00])?$")]
 
 
 class CooperativeLine(Message):

@@ -118,7 +118,10 @@ class OutputView(AgentView):
     @extend_schema(
         operation_id="node_output",
         request={"application/octet-stream": bytes},
-        responses={201: OpenApiResponse(messages.BlobRef, "Stored."), **problems(400, 401, 403, 409, 411, 413, 422)},
+        responses={
+            201: OpenApiResponse(messages.BlobRef, "Stored."),
+            **problems(400, 401, 403, 404, 409, 411, 413, 422),
+        },
         tags=["node"],
     )
     def put(self, request: Request, attempt_id: int, token: int, name: str) -> Response:
@@ -141,7 +144,7 @@ class ResultView(AgentView):
     @extend_schema(
         operation_id="node_result",
         request=messages.ResultRequest,
-        responses={200: messages.ResultReply, **problems(400, 401, 403, 409, 413, 415, 422)},
+        responses={200: messages.ResultReply, **problems(400, 401, 403, 404, 409, 413, 415, 422)},
         tags=["node"],
     )
     def post(self, request: Request, attempt_id: int) -> Response:
@@ -193,7 +196,7 @@ class FailureView(AgentView):
     @extend_schema(
         operation_id="node_failure",
         request=messages.FailureRequest,
-        responses={200: messages.ResultReply, **problems(400, 401, 403, 409, 413, 415, 422)},
+        responses={200: messages.ResultReply, **problems(400, 401, 403, 404, 409, 413, 415, 422)},
         tags=["node"],
     )
     def post(self, request: Request, attempt_id: int) -> Response:

@@ -1,7 +1,8 @@
 """What people of the cooperative do for the stories of the API; a process of its own, as Django needs.
 
-`python -m tests.contract.founding invite` prints the token of an invitation, `... credit EMAIL` gives a member credit.
-It works on the platform of COMMONGRID_RUN_DIR, whose people are those of the demo.
+`python -m tests.contract.founding invite` prints the token of an invitation, `... credit EMAIL` gives a member credit,
+`... crowd SLUG` founds the campaign's cooperative. It works on the platform of COMMONGRID_RUN_DIR, whose people are
+those of the demo.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import sys
 import django
 
 from common.money import MICRO
+from tests.contract import crowd
 
 STEWARD = "ada@example.org"
 CREDIT_MICRO = 20 * MICRO
@@ -54,10 +56,17 @@ def main():
     acts = parser.add_subparsers(dest="act", required=True)
     acts.add_parser("invite")
     acts.add_parser("credit").add_argument("email")
+    acts.add_parser("crowd").add_argument("slug")
     arguments = parser.parse_args()
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     django.setup()
-    facts = invite() if arguments.act == "invite" else credit(arguments.email)
+    match arguments.act:
+        case "invite":
+            facts = invite()
+        case "credit":
+            facts = credit(arguments.email)
+        case "crowd":
+            facts = crowd.found(arguments.slug)
     sys.stdout.write(json.dumps(facts) + "\n")
 
 

@@ -140,7 +140,8 @@ def _furnish(stack: contextlib.ExitStack, folder: Path, platform: RunningPlatfor
         machines.append(machine)
     material = workload.prepare(member, publisher, seed)
     publisher.close()
-    _act(platform.run_dir, "share", str(machines[0].node_id))
+    if machines:
+        _act(platform.run_dir, "share", str(machines[0].node_id))
     sockets = paths.socket_dir(platform.run_dir, as_root=os.geteuid() == 0)
     database = Database(embedded_database(sockets).psycopg())
     stack.callback(database.close)

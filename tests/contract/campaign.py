@@ -1,0 +1,236 @@
+"""What schemathesis finds when it sends what the document allows, and what it forbids, as one of the four roles."""
+
+import json
+import random
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+
+import schemathesis
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.engine import Status, events, from_schema
+from schemathesis.generation import GenerationMode
+from schemathesis.generation.meta import REQUEST_SHAPE_PROBES, CoveragePhaseData, coverage_scenario
+
+from tests.contract.generated import DOCUMENT
+
+COVERED_SHARE, DRAWN_SHARE = 0.55, 0.3
+"""Of a role's requests: those that go along the edges of the document, those drawn at random. Stories have the rest."""
+LEAST_PER_OPERATION = 4
+REALLY_THERE = 0.8
+STORY_STEPS = 4
+READS_WRONG = (
+    "invalid_message",
+    "invalid_query",
+    "malformed_json",
+    "not_json",
+    "version_required",
+    "method_not_allowed",
+)
+"""Codes of requests that are not of the form the address takes. Where the document allows it, one of them is wrong."""
+CHECKS = {
+    # 402, 412, 422 and 428 refuse what is well formed for what things are: funds, versions, signatures, rules.
+    # 422 and 428 are looked at again by `form_is_as_described`, so that a wrong form is still found.
+    "positive_data_acceptance": {
+        "expected-statuses": ["2xx", "3xx", "401", "402", "403", "404", "409", "412", "422", "428", "429"]
+    },
+    # what a header forbids may be found after what it stands for: 412 and 428 are If-Match's own refusals
+    "missing_required_header": {"expected-statuses": ["400", "401", "403", "404", "406", "415", "422", "428"]},
+    "negative_data_rejection": {
+        "expected-statuses": ["400", "401", "402", "403", "404", "405", "406", "409", "411", "412", "413", "415", "422",
+                              "428", "429"]
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Break:
+    """A request whose answer is not what the document says."""
+
+    operation: str
+    check: str
+    title: str
+    status: int
+    words: str
+    repeat: str
+
+    @property
+    def kind(self):
+        return (self.operation, self.check, self.title, self.status)
+
+
+@dataclass
+class Outcome:
+    """What came of a role's requests."""
+
+    role: str
+    operations: set = field(default_factory=set)
+    requests: int = 0
+    statuses: Counter = field(default_factory=Counter)
+    breaks: dict = field(default_factory=dict)
+    errors: list = field(default_factory=list)
+
+    @property
+    def server_errors(self):
+        return sum(count for status, count in self.statuses.items() if status >= 500)
+
+    @property
+    def is_clean(self):
+        return not (self.server_errors or self.breaks or self.errors)
+
+    def as_dict(self):
+        """For a file."""
+        return {
+            "role": self.role,
+            "operations": len(self.operations),
+            "requests": self.requests,
+            "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
+            "breaks": [asdict(found) for found in self.breaks.values()],
+            "errors": self.errors,
+        }
+
+    def line(self):
+        """The figures in one line."""
+        return (
+            f"{self.role:<9} {len(self.operations):>3} operations, {self.requests:>5} requests, "
+            f"{self.server_errors} 5xx, {len(self.breaks)} schema breaks"
+        )
+
+
+def run(role, *, url, known, requests, seed, operations=None):
+    """Send at least `requests` as `role` to `operations` (ids; all of them where none are named)."""
+    outcome, draw = Outcome(role.name), random.Random(f"{seed}:{role.name}")
+    turn = 0
+    while outcome.requests < requests and not outcome.errors:
+        schema = _schema(url, role, known, requests - outcome.requests, draw, operations, turn)
+        before = outcome.requests
+        for event in from_schema(schema).execute():
+            _note(outcome, event)
+            if isinstance(event, events.ScenarioFinished):
+                role.renew()
+        if outcome.requests == before:
+            break
+        turn += 1
+    return outcome
+
+
+def _schema(url, role, known, requests, draw, wanted, turn):
+    """The document with a share of its cases chosen, and the role's credentials on all that is sent."""
+    document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
+    count = len(wanted) if wanted else sum(len(path) for path in document["paths"].values())
+    drawn = max(1, round(requests * DRAWN_SHARE / count))
+    stories = max(1, round(requests * (1 - COVERED_SHARE - DRAWN_SHARE) / STORY_STEPS))
+    config = schemathesis.Config.from_dict(
+        {
+            "seed": draw.randrange(2**31),
+            "base-url": url,
+            "continue-on-failure": True,
+            "request-timeout": 60,
+            "workers": 1,
+            "checks": CHECKS,
+            "generation": {"database": "none", "no-shrink": True},
+            "phases": {
+                "examples": {"enabled": False},  # the document has none
+                "fuzzing": {"generation": {"max-examples": drawn}},
+                "stateful": {
+                    "enabled": wanted is None,
+                    "max-steps": STORY_STEPS,
+                    "generation": {"max-examples": stories},
+                },
+            },
+        }
+    )
+    schema = schemathesis.openapi.from_dict(document, config=config)
+    if wanted:
+        schema = schema.include(operation_id=list(wanted))
+    if role.is_known:
+        schema.auth.set_from_requests(role)
+    quota = max(1 if wanted else LEAST_PER_OPERATION, round(requests * COVERED_SHARE / count))
+    schema.hooks.hook("filter_case")(_chosen(schema, quota, draw))
+    schema.hooks.hook("map_case")(_what_is_there(known, draw))
+    return schema
+
+
+def _chosen(schema, quota, draw):
+    """A filter that lets `quota` of the cases through that lie on the edges of an operation, drawn among them all."""
+    chosen, seen = {}, Counter()
+
+    def is_chosen(context, case):
+        if not isinstance(case.meta.phase.data, CoveragePhaseData):
+            return True
+        label = case.operation.label
+        if label not in chosen:
+            generation = schema.config.generation
+            total = sum(
+                1
+                for _ in schema.iter_coverage_cases(
+                    case.operation, generation_modes=list(GenerationMode), generation_config=generation
+                )
+            )
+            chosen[label] = set(draw.sample(range(total), min(quota, total)))
+        seen[label] += 1
+        return seen[label] - 1 in chosen[label]
+
+    return is_chosen
+
+
+def _what_is_there(known, draw):
+    """Lets most addresses name what is really there: drawn ids would tell little but 404."""
+
+    def name_it(context, case):
+        if case.path_parameters and not case.meta.is_negative_at(ParameterLocation.PATH):
+            for name in list(case.path_parameters):
+                if name in known and draw.random() < REALLY_THERE:
+                    case.path_parameters[name] = draw.choice(known[name])
+        return case
+
+    return name_it
+
+
+@schemathesis.check
+def form_is_as_described(ctx, response, case):
+    """What the document allows is never refused for its form, which 422 and 428 alone would not tell."""
+    if case.meta.generation.mode.is_positive and _code(response) in READS_WRONG:
+        if isinstance(case.meta.phase.data, CoveragePhaseData) and coverage_scenario(case) in REQUEST_SHAPE_PROBES:
+            return
+        raise AssertionError("refused for its form")
+
+
+def _code(response):
+    try:
+        return response.json().get("code", "")
+    except ValueError:
+        return ""
+
+
+def _note(outcome, event):
+    if isinstance(event, events.NonFatalError):
+        outcome.errors.append(f"{event.label}: {event.info.title}: {event.info.message}")
+    elif isinstance(event, events.FatalError):
+        outcome.errors.append(f"{event.exception!r}")
+    elif isinstance(event, events.ScenarioFinished):
+        _note_scenario(outcome, event.recorder)
+
+
+def _note_scenario(outcome, recorder):
+    for case_id, interaction in recorder.interactions.items():
+        outcome.requests += 1
+        outcome.operations.add(recorder.cases[case_id].value.operation.label)
+        if interaction.response is not None:
+            outcome.statuses[interaction.response.status_code] += 1
+    for case_id, checks in recorder.checks.items():
+        for check in checks:
+            if check.status is Status.FAILURE:
+                _note_break(outcome, recorder, case_id, check)
+
+
+def _note_break(outcome, recorder, case_id, check):
+    response = recorder.interactions[case_id].response
+    found = Break(
+        operation=recorder.cases[case_id].value.operation.label,
+        check=check.name,
+        title=check.failure_info.failure.title,
+        status=response.status_code if response else 0,
+        words=f"{check.failure_info.failure.message}\n{response.text[:600] if response else ''}",
+        repeat=check.failure_info.code_sample,
+    )
+    outcome.breaks.setdefault(found.kind, found)
