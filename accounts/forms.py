@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core import policy
 from accounts.core import roles as role_table
 from accounts.models import Role, User
-from common import figures, money
+from common import figures, inputs, money
 from common.errors import AppError
 
 ROLE_WORDS = {
@@ -72,28 +72,6 @@ class ActForm(forms.Form):
         self.add_error(field if field in self.fields else None, error.detail)
 
 
-class CreditsField(forms.CharField):
-    """Credits as people write them, with at most six decimals; cleaned to micro-credits."""
-
-    def __init__(self, **options: Any) -> None:
-        widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
-        super().__init__(max_length=30, widget=widget, **options)
-
-    def clean(self, value: Any) -> Any:
-        text = super().clean(value).strip()
-        try:
-            return money.parse_credits(text)
-        except money.NotAnAmount as error:
-            raise ValidationError(
-                _("found %(text)s; accepted is a number with at most six decimals, such as 12.5"),
-                code="not_an_amount",
-                params={"text": text},
-            ) from error
-
-    def prepare_value(self, value: Any) -> Any:
-        return f"{Decimal(value).scaleb(-6).normalize():f}" if isinstance(value, int) else value
-
-
 class PercentField(forms.CharField):
     """Percent with at most two decimals; cleaned to basis points."""
 
@@ -113,7 +91,7 @@ class PercentField(forms.CharField):
         return int(points)
 
     def prepare_value(self, value: Any) -> Any:
-        return f"{Decimal(value).scaleb(-2):f}" if isinstance(value, int) else value
+        return figures.localised(f"{Decimal(value).scaleb(-2):f}") if isinstance(value, int) else value
 
 
 class SetupForm(ActForm):
@@ -248,7 +226,7 @@ class PolicyForm(ActForm):
 class CreditIssueForm(ActForm):
     """A wish to issue credit."""
 
-    amount_micro = CreditsField(label=_("Credits"))
+    amount_micro = inputs.CreditsField(label=_("Credits"))
     reason = forms.CharField(label=_("Reason"), max_length=500, help_text=_("It stands in the statement."))
 
     def __init__(self, *args: Any, targets: list[tuple[str, str]], **kwargs: Any) -> None:
@@ -286,6 +264,6 @@ def _rule_field(name: str) -> forms.Field:
     if name.endswith("_bp"):
         return PercentField(label=label, help_text=gettext("percent"))
     if name.endswith("_micro"):
-        return CreditsField(label=label, help_text=gettext("credits"))
+        return inputs.CreditsField(label=label, help_text=gettext("credits"))
     least, most = policy.bounds(name)
     return forms.IntegerField(label=label, min_value=least, max_value=most)

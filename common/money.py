@@ -29,6 +29,12 @@ def format_credits(micro: int, places: int = 6) -> str:
     return f"{Decimal(micro).scaleb(-6):,.{places}f}"
 
 
+def shortest_credits(micro: int) -> str:
+    """Micro-credits as credits with two decimals, or as many as it takes to lose nothing."""
+    whole, _, decimals = format_credits(micro).partition(".")
+    return f"{whole}.{decimals.rstrip('0'):<02}"
+
+
 def round_half_up(amount: Fraction) -> int:
     """The one rounding of an exact amount, at settlement: half a micro-credit goes up."""
     return (2 * amount.numerator + amount.denominator) // (2 * amount.denominator)

@@ -57,6 +57,8 @@ class Transfer(models.Model):
         constraints = [
             models.CheckConstraint(condition=~Q(reverses=F("id")), name="transfer_never_reverses_itself"),
         ]
+        # where a month, or a day, begins
+        indexes = [models.Index(fields=["made_at", "id"], name="transfer_by_time")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.idempotency_key}"

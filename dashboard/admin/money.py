@@ -12,8 +12,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts import services
-from accounts.forms import ActForm, CreditsField
+from accounts.forms import ActForm
 from accounts.models import CreditIssue, Membership
+from common import inputs
 from dashboard.admin.forms import confirm, why
 from dashboard.admin.section import Act, Section
 from dashboard.templatetags.dashboard import amount
@@ -27,7 +28,7 @@ class IssueForm(ActForm):
         max_length=100,
         help_text=gettext_lazy("An address: the treasury, the assurance fund, or the wallet on a member’s page."),
     )
-    amount_micro = CreditsField(label=gettext_lazy("Credits"))
+    amount_micro = inputs.CreditsField(label=gettext_lazy("Credits"))
     reason = forms.CharField(
         label=gettext_lazy("Reason"), max_length=500, help_text=gettext_lazy("It stands in the statement.")
     )

@@ -7,7 +7,7 @@ _ADDRESS = re.compile(
     r"coop:(?P<cooperative>\d+):(?P<fund>[a-z]+)(?::(?P<member>\d+))?"
     r"|hold:(?P<held>[a-z]+):(?P<number>\d+)"
 )
-_KEY = re.compile(r"(?P<kind>job|task|order|lease):(?P<number>\d+)(?::.*)?")
+_KEY = re.compile(r"(?P<kind>job|task|order|lease|issue|send):(?P<number>\d+)(?::.*)?")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,6 @@ def place(address: str) -> Place:
 
 
 def subject(key: str) -> Place | None:
-    """The job, task, order or lease that a transfer's key begins with; None for other transfers."""
+    """What a transfer's key begins with: a job, task, order, lease, credit issue, or who sends. None for others."""
     match = _KEY.fullmatch(key)
     return Place(match["kind"], int(match["number"])) if match else None

@@ -2,6 +2,8 @@
 
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from common import money
+
 MINUS = "\N{MINUS SIGN}"
 THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"
 SPANS = ((60, 1, "s"), (3_600, 60, "min"), (172_800, 3_600, "h"))
@@ -16,9 +18,7 @@ def credit_parts(micro: int) -> tuple[str, str, str]:
 
 def price(micro: int) -> str:
     """Micro-credits with two decimals, or as many as it takes to lose nothing."""
-    text = f"{Decimal(micro).scaleb(-6):,.6f}".rstrip("0")
-    whole, _, decimals = text.partition(".")
-    return f"{whole}.{decimals:<02}"
+    return money.shortest_credits(micro)
 
 
 def span(seconds: float) -> tuple[int, str]:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db.models import Q, Sum
 
 from common import errors
-from dashboard.core import places
+from dashboard.core import months, places
+from dashboard.queries.purposes import Purpose, purposes
 from dashboard.queries.viewer import Viewer
 from ledger import queries as ledger
 from ledger.core.postings import Entry
@@ -14,7 +16,7 @@ from ledger.queries import StatementLine
 from marketplace.models import Lease, Order
 from reputation.models import Contribution
 from scheduler import queries as scheduler
-from scheduler.models import Job, Task
+from scheduler.models import Job
 
 PAGE_ROWS = 50
 EXPORT_ROWS = 500
@@ -77,43 +79,77 @@ def _holds(viewer: Viewer) -> list[str]:
     ]
 
 
+KINDS = ("issue", "send", "hold", "release", "settlement", "reversal")
+"""Kinds of transfers by which a statement can be narrowed."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Which part of a statement somebody wants: a month such as 2026-11 and a kind of transfer; empty is any.
+
+    Raises: ValueError for what is neither.
+    """
+
+    month: str = ""
+    kind: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind and self.kind not in KINDS:
+            raise ValueError(f"found the kind {self.kind[:20]!r}; accepted are {', '.join(KINDS)}")
+        if self.month:
+            months.check(self.month)
+
+    def period(self, now: datetime) -> tuple[datetime, datetime] | None:
+        """From when to when, None for always."""
+        return months.period(self.month, now) if self.month else None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """As the ledger spells them."""
+        return (self.kind, self.kind.upper()) if self.kind else ()
+
+
+EVERYTHING = Wish()
+
+
 @dataclass(frozen=True)
 class Line:
-    """One line of the statement and the job it is about, if any."""
+    """One line of the statement, the job it is about, if any, and everything it was for that the viewer may see."""
 
     entry: StatementLine
     job_id: int | None
+    purposes: list[Purpose]
 
 
-def statement(viewer: Viewer, before: int | None = None, limit: int = PAGE_ROWS) -> tuple[list[Line], int | None]:
-    """A page of the member's statement, newest first, and the cursor of the next page. Two queries."""
-    rows = ledger.statement(viewer.membership.wallet, before_id=before, limit=limit + 1)
+def statement(
+    viewer: Viewer, before: int | None = None, limit: int = PAGE_ROWS, wish: Wish = EVERYTHING
+) -> tuple[list[Line], int | None]:
+    """A page of the member's statement, newest first, and the cursor of the next page. At most five queries."""
+    rows = _entries(viewer, before, limit + 1, wish)
     page = rows[:limit]
-    jobs = _jobs_of(page)
-    lines = [Line(row, jobs.get(row.key)) for row in page]
+    found = purposes(viewer, page)
+    lines = [Line(row, found.jobs.get(row.key), found.of.get(row.key, [])) for row in page]
     return lines, page[-1].id if len(rows) > limit else None
 
 
-def _jobs_of(rows: Sequence[StatementLine]) -> dict[str, int]:
-    """Transfer key -> job id, for keys about a job or one of its tasks."""
-    subjects = {row.key: places.subject(row.key) for row in rows}
-    tasks = {place.number for place in subjects.values() if place and place.kind == "task"}
-    job_of = dict(Task.objects.filter(pk__in=tasks).values_list("pk", "job_id")) if tasks else {}
-    found: dict[str, int] = {}
-    for key, place in subjects.items():
-        if place and place.kind == "job":
-            found[key] = place.number
-        elif place and place.kind == "task" and place.number in job_of:
-            found[key] = job_of[place.number]
-    return found
-
-
-def whole_statement(viewer: Viewer) -> Iterator[StatementLine]:
-    """Every line of the member's statement, newest first."""
+def whole_statement(viewer: Viewer, wish: Wish = EVERYTHING) -> Iterator[StatementLine]:
+    """Every line of the member's statement that is wished for, newest first."""
     before: int | None = None
-    while rows := ledger.statement(viewer.membership.wallet, before_id=before, limit=EXPORT_ROWS):
+    while rows := _entries(viewer, before, EXPORT_ROWS, wish):
         yield from rows
         before = rows[-1].id
+
+
+def statement_months(viewer: Viewer) -> list[datetime]:
+    """The months that the member's statement reaches over, the latest first. One query."""
+    first = ledger.first_at(viewer.membership.wallet)
+    return [] if first is None else list(months.between(first, viewer.now))
+
+
+def _entries(viewer: Viewer, before: int | None, limit: int, wish: Wish) -> list[StatementLine]:
+    return ledger.statement(
+        viewer.membership.wallet, before_id=before, limit=limit, kinds=wish.kinds, period=wish.period(viewer.now)
+    )
 
 
 @dataclass(frozen=True)

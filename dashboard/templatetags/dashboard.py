@@ -61,7 +61,7 @@ def price(micro: int | None) -> str:
 def signed_price(micro: int) -> SafeString:
     """By how much a price went up or down."""
     css, sign = ("up", "+") if micro > 0 else ("down", quantities.MINUS)
-    return format_html('<span class="delta {}">{}{}</span>', css, sign, quantities.price(abs(micro)))
+    return format_html('<span class="delta {}">{}{}</span>', css, sign, figures.localised(quantities.price(abs(micro))))
 
 
 @register.filter

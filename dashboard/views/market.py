@@ -9,8 +9,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts import queries as accounts
 from common import errors, money
-from dashboard.core import offers, quantities
-from dashboard.forms import NeedForm, TicketForm
+from dashboard.core import offers
+from dashboard.forms.market import NeedForm, TicketForm
 from dashboard.queries import books
 from dashboard.queries import viewer as viewers
 from dashboard.queries.viewer import Viewer
@@ -62,7 +62,7 @@ def _page(
 ) -> HttpResponse:
     if form is None and book is not None:
         best = books.depth(viewer, book).best_sell_micro
-        form = _ticket(viewer, {"price": quantities.price(best) if best else ""})
+        form = _ticket(viewer, {"price": best or ""})
     context = {
         "books": open_books,
         "book": book,

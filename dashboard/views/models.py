@@ -14,9 +14,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from common import errors
-from dashboard import forms
 from dashboard.core import plot, quantities
 from dashboard.core import rows as written
+from dashboard.forms import jobs as job_forms
+from dashboard.forms import models as forms
 from dashboard.queries import models as reads
 from dashboard.queries.viewer import Viewer
 from dashboard.views.entry import act, viewer_page
@@ -92,7 +93,7 @@ def attempt(request: HttpRequest, viewer: Viewer, version_id: int) -> HttpRespon
         except written.RowsRefused as error:
             form.add_error("file" if form.cleaned_data.get("file") else "rows", str(error))
         except pydantic.ValidationError as error:
-            form.add_error(None, forms.first_words(error))
+            form.add_error(None, job_forms.first_words(error))
         except errors.AppError as error:
             form.add_error(None, f"{error.title}: {error.detail}")
         else:
@@ -181,9 +182,9 @@ def _page(
     return render(request, "registry/version.html", context, status=422 if form is not None and form.errors else 200)
 
 
-def _initial(place: reads.Place, manifest: Manifest) -> dict[str, str]:
+def _initial(place: reads.Place, manifest: Manifest) -> dict[str, Any]:
     """A limit that the market can meet now, and a row of the right length where it is short."""
-    start = {} if place.ask_micro is None else {"limit_price": quantities.price(place.ask_micro * 5 // 4)}
+    start: dict[str, Any] = {} if place.ask_micro is None else {"limit_price": place.ask_micro * 5 // 4}
     sizes = manifest.inputs[0].shape[1:]
     width = 1
     for size in sizes:

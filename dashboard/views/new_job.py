@@ -15,8 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from common import errors
-from dashboard import forms
-from dashboard.core import quantities
+from dashboard.forms import jobs as forms
 from dashboard.queries import books, jobs
 from dashboard.queries.viewer import Viewer
 from dashboard.views.entry import viewer_page
@@ -83,7 +82,7 @@ def _initial(request: HttpRequest, viewer: Viewer, again: Job | None) -> dict[st
         return wishes
     offers = [books.depth(viewer, book).best_sell_micro for book in books.books(viewer)]
     best = min((offer for offer in offers if offer is not None), default=None)
-    return wishes | ({"limit_price": quantities.price(best * 5 // 4)} if best else {})
+    return wishes | ({"limit_price": best * 5 // 4} if best else {})
 
 
 def _of_job(job: Job) -> dict[str, Any]:
@@ -93,7 +92,7 @@ def _of_job(job: Job) -> dict[str, Any]:
         "name": spec.name,
         "model_version": spec.model_version_id,
         "rows_per_task": spec.rows_per_task,
-        "limit_price": quantities.price(spec.limit_price_micro).replace(",", ""),
+        "limit_price": spec.limit_price_micro,
         "assurance": spec.assurance,
         "max_seconds": spec.max_seconds,
         "max_parallel": spec.max_parallel,

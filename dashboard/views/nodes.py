@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts import queries as accounts
 from common import errors
 from dashboard.core import sheets, wishes
-from dashboard.forms import AddNodeForm, ReasonForm, SharesForm, TermsForm
+from dashboard.forms.nodes import AddNodeForm, ReasonForm, SharesForm, TermsForm
 from dashboard.queries import fleet
 from dashboard.queries import machines as reads
 from dashboard.queries import viewer as viewers

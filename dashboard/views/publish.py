@@ -13,8 +13,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from common import errors
-from dashboard import forms
 from dashboard.core import quantities
+from dashboard.forms import models as forms
 from dashboard.queries.viewer import Viewer
 from dashboard.views.entry import act, viewer_page
 from opengrid import canonical, keys

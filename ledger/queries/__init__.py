@@ -3,7 +3,7 @@
 from ledger.queries.accounts import AccountKind, accounts_under, totals
 from ledger.queries.balances import AccountBalance, accounts_of, balance, balances, trial_balance
 from ledger.queries.differences import Difference, Extent, extent, find_differences, open_freezes, payouts_frozen
-from ledger.queries.statements import StatementLine, postings_of, statement
+from ledger.queries.statements import StatementLine, first_at, other_sides, postings_of, statement
 
 __all__ = [
     "AccountBalance",
@@ -17,7 +17,9 @@ __all__ = [
     "balances",
     "extent",
     "find_differences",
+    "first_at",
     "open_freezes",
+    "other_sides",
     "payouts_frozen",
     "postings_of",
     "statement",

@@ -1,7 +1,9 @@
 """What happened at one address, and what one transfer did."""
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 
@@ -10,23 +12,45 @@ from ledger.core import addresses
 from ledger.core.postings import Entry
 from ledger.models import Posting
 
+FIRST_FROM = """COALESCE((
+       SELECT min(id) FROM ledger_posting WHERE transfer_id = (
+         SELECT id FROM ledger_transfer WHERE made_at >= %({at})s {margin} interval '1 hour'
+          ORDER BY made_at, id LIMIT 1)), 9223372036854775807)"""
+"""The first posting around a moment. Transfers are made in the order of their numbers but for those whose
+transactions ran at the same time, and none runs for an hour: with that margin it bounds the postings since."""
 STATEMENT = """
 WITH account AS MATERIALIZED (
   SELECT account_id, balance_micro FROM ledger_balance WHERE address = %(address)s AND asset = %(asset)s),
 page AS (
-  SELECT id, transfer_id, amount_micro FROM ledger_posting
-   WHERE account_id = (SELECT account_id FROM account) AND id < %(before_id)s
-   ORDER BY id DESC LIMIT %(limit)s),
+  SELECT posting.id, transfer_id, amount_micro FROM ledger_posting AS posting{joined}
+   WHERE account_id = (SELECT account_id FROM account) AND posting.id < %(before_id)s{narrowed}
+   ORDER BY posting.id DESC LIMIT %(limit)s),
 newer AS (  -- postings above the page
   SELECT COALESCE(sum(amount_micro), 0) AS total_micro FROM ledger_posting
-   WHERE account_id = (SELECT account_id FROM account) AND id >= %(before_id)s)
+   WHERE account_id = (SELECT account_id FROM account) AND id >= %(before_id)s),
+running AS (  -- each posting from there down to the end of the page, and what lies above it
+  SELECT id, COALESCE(sum(amount_micro) OVER (
+           ORDER BY id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS above_micro
+    FROM ledger_posting
+   WHERE account_id = (SELECT account_id FROM account) AND id < %(before_id)s AND id >= (SELECT min(id) FROM page))
 SELECT page.id, transfer.idempotency_key, transfer.kind, transfer.reason, transfer.made_at, page.amount_micro,
-       (account.balance_micro - newer.total_micro - COALESCE(sum(page.amount_micro) OVER (
-          ORDER BY page.id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))::bigint
-  FROM page CROSS JOIN account CROSS JOIN newer JOIN ledger_transfer AS transfer ON transfer.id = page.transfer_id
+       (account.balance_micro - newer.total_micro - running.above_micro)::bigint
+  FROM page JOIN running USING (id) CROSS JOIN account CROSS JOIN newer
+  JOIN ledger_transfer AS transfer ON transfer.id = page.transfer_id
  ORDER BY page.id DESC
 """
+JOINED = " JOIN ledger_transfer AS transfer ON transfer.id = posting.transfer_id"
+OF_KINDS = " AND transfer.kind = ANY(%(kinds)s)"
+BETWEEN = f"""
+     AND transfer.made_at >= %(since)s AND transfer.made_at < %(until)s
+     AND posting.id >= {FIRST_FROM.format(at="since", margin="-")}
+     AND posting.id < {FIRST_FROM.format(at="until", margin="+")}"""
 AFTER_ALL = 2**63 - 1
+BIRTH = """
+SELECT made_at FROM ledger_transfer WHERE id = (
+  SELECT transfer_id FROM ledger_posting WHERE account_id = (
+    SELECT id FROM ledger_ledgeraccount WHERE address = %s AND asset = %s) ORDER BY id LIMIT 1)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +67,57 @@ class StatementLine:
 
 
 def statement(
-    address: str, *, before_id: int | None = None, limit: int = 50, asset: str = CREDIT
+    address: str,
+    *,
+    before_id: int | None = None,
+    limit: int = 50,
+    asset: str = CREDIT,
+    kinds: Sequence[str] = (),
+    period: tuple[datetime.datetime, datetime.datetime] | None = None,
 ) -> list[StatementLine]:
     """The latest postings at `address`, newest (highest id) first, with the running balance.
+
+    `kinds` of transfers and a `period` (its end excluded) leave lines out; the balances stay what they were.
 
     `before_id` is the id of the last line already shown. A posting still uncommitted may later appear
     between lines shown now: ids are given out before commit. Raises: addresses.BadAddress.
     """
-    arguments: dict[str, str | int] = {
+    arguments: dict[str, Any] = {
         "address": addresses.check(address),
         "asset": asset,
         "before_id": AFTER_ALL if before_id is None else before_id,
         "limit": limit,
     }
+    narrowed = ""
+    if kinds:
+        narrowed, arguments = OF_KINDS, arguments | {"kinds": list(kinds)}
+    if period is not None:
+        narrowed, arguments = narrowed + BETWEEN, arguments | dict(zip(("since", "until"), period, strict=True))
     with connection.cursor() as cursor:
-        cursor.execute(STATEMENT, arguments)
+        cursor.execute(STATEMENT.format(joined=JOINED if narrowed else "", narrowed=narrowed), arguments)
         return [StatementLine(*row) for row in cursor.fetchall()]
+
+
+def first_at(address: str, asset: str = CREDIT) -> datetime.datetime | None:
+    """When credits first came to `address`; None where none ever did."""
+    with connection.cursor() as cursor:
+        cursor.execute(BIRTH, [addresses.check(address), asset])
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def other_sides(address: str, keys: Sequence[str]) -> dict[str, list[str]]:
+    """For each of the transfers, the addresses at the other side of it than `address`."""
+    rows = (
+        Posting.objects.filter(transfer__idempotency_key__in=keys)
+        .exclude(account__address=address)
+        .order_by("id")
+        .values_list("transfer__idempotency_key", "account__address")
+    )
+    found: dict[str, list[str]] = {}
+    for key, other in rows:
+        found.setdefault(key, []).append(other)
+    return found
 
 
 def postings_of(key: str) -> list[Entry]:

@@ -2,6 +2,15 @@
 // A price on the ladder becomes the limit when it is pressed. Keys rest while something is being written.
 
 const ticket = document.querySelector("form.ticket");
+const group = new Intl.NumberFormat(document.documentElement.lang).formatToParts(1e6).find(({ type }) => type === "group").value;
+
+/** A price as the page or a person writes it: the last mark is the decimal one, unless it stands before a group. */
+function number(text) {
+  const at = Math.max(text.lastIndexOf("."), text.lastIndexOf(","));
+  const isWhole = at < 0 || (text[at] === group && text.length - at === 4);
+  const digits = (part) => part.replace(/[.,]/g, "");
+  return Number(isWhole ? digits(text) : `${digits(text.slice(0, at))}.${text.slice(at + 1)}`);
+}
 
 function setLimit(text) {
   ticket.elements.price.value = text;
@@ -19,7 +28,6 @@ function choose(side) {
 /** The next price of the ladder above or below the limit; at its end the limit stays. */
 function walk(up) {
   const prices = [...document.querySelectorAll(".level")].map(({ dataset }) => dataset.price);
-  const number = (text) => Number(text.replaceAll(",", ""));
   const limit = number(ticket.elements.price.value);
   const sorted = [...new Set(prices)].sort((one, other) => number(one) - number(other));
   const next = up ? sorted.find((price) => !(number(price) <= limit)) : sorted.findLast((price) => number(price) < limit);

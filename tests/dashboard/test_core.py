@@ -106,5 +106,7 @@ def test_addresses_name_funds_members_and_holds():
 def test_transfer_keys_name_what_they_are_about():
     assert places.subject("task:5:settle") == places.Place("task", 5)
     assert places.subject("job:7") == places.Place("job", 7)
-    assert places.subject("issue:3") is None
+    assert places.subject("issue:3") == places.Place("issue", 3)
+    assert places.subject("send:4:0123") == places.Place("send", 4)
+    assert places.subject("correction:3") is None
     assert places.subject("") is None

@@ -10,7 +10,7 @@ from django.utils import translation
 
 from accounts import services as accounts
 from common import figures
-from dashboard.forms import TermsForm
+from dashboard.forms.nodes import TermsForm
 from dashboard.templatetags import dashboard as words
 from nodes import services as nodes
 from tests.dashboard import catalogue
@@ -201,5 +201,6 @@ def test_files_and_programs_get_the_same_figures_in_every_language(client_of, pr
 def test_no_drawing_breaks_on_a_decimal_comma(client_of, pages, bob):
     for name in ("home", "node", "market", "job", "version"):
         page = client_of(bob).get(pages[name], headers=GERMAN).text
+        drawn = re.sub(r'<input type="text"[^>]*>', "", page)
 
-        assert not re.search(r'\b(?:x|y|width|height|cx|cy|r|value|max)="\d+,\d+"', page), name
+        assert not re.search(r'\b(?:x|y|width|height|cx|cy|r|value|max)="\d+,\d+"', drawn), name

@@ -82,7 +82,7 @@ def test_the_same_form_sent_twice_submits_one_job(client_of, grid, alice):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"limit_price": "cheap"}, "accepted is a number such as 0.80"),
+        ({"limit_price": "cheap"}, "accepted is a number with at most six decimals, such as 0.80"),
         ({"rows_per_task": "0"}, "greater than or equal to 1"),
         ({"assurance": "quorum-9"}, "not one of the available choices"),
         ({"max_parallel": ""}, "required"),
