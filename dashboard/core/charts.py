@@ -46,6 +46,12 @@ def spark(values: Sequence[int]) -> str:
     return line([value - low for value in values], high - low)
 
 
+def lengths(values: Sequence[int]) -> list[int]:
+    """How long bars that lie side by side are, the greatest WIDTH; what is not nothing is seen."""
+    most = max(values, default=0)
+    return [max(WIDTH // 100, WIDTH * value // most) if value > 0 else 0 for value in values]
+
+
 def steps(points: Sequence[tuple[int, int]], low: int, high: int, most: int, *, to: int = WIDTH) -> str:
     """The ground under stairs: points are (price, lots reached), the best price first; the last step reaches `to`."""
     if not points:

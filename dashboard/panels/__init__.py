@@ -7,12 +7,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from common import errors
-from dashboard.panels import home, jobs, machines, market, wallet
+from dashboard.panels import community, home, jobs, machines, market, wallet
 from dashboard.panels.panel import KEY, Panel
 from dashboard.queries.viewer import Viewer
 
-PANELS: Final = {
-    panel.name: panel for panel in (*home.PANELS, *jobs.PANELS, *machines.PANELS, *market.PANELS, *wallet.PANELS)
+PANELS: Final[dict[str, Panel]] = {
+    panel.name: panel for module in (community, home, jobs, machines, market, wallet) for panel in module.PANELS
 }
 
 

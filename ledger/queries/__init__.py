@@ -3,7 +3,7 @@
 from ledger.queries.accounts import AccountKind, accounts_under, totals
 from ledger.queries.balances import AccountBalance, accounts_of, balance, balances, trial_balance
 from ledger.queries.differences import Difference, Extent, extent, find_differences, open_freezes, payouts_frozen
-from ledger.queries.statements import StatementLine, first_at, other_sides, postings_of, statement
+from ledger.queries.statements import StatementLine, balances_by_time, first_at, other_sides, postings_of, statement
 
 __all__ = [
     "AccountBalance",
@@ -15,6 +15,7 @@ __all__ = [
     "accounts_under",
     "balance",
     "balances",
+    "balances_by_time",
     "extent",
     "find_differences",
     "first_at",

@@ -45,6 +45,22 @@ BETWEEN = f"""
      AND transfer.made_at >= %(since)s AND transfer.made_at < %(until)s
      AND posting.id >= {FIRST_FROM.format(at="since", margin="-")}
      AND posting.id < {FIRST_FROM.format(at="until", margin="+")}"""
+BY_TIME = """
+WITH account AS MATERIALIZED (
+  SELECT account_id, balance_micro FROM ledger_balance WHERE address = %(address)s AND asset = %(asset)s),
+cut AS MATERIALIZED (
+  SELECT at, COALESCE((SELECT min(id) FROM ledger_posting WHERE transfer_id = (
+           SELECT id FROM ledger_transfer WHERE made_at >= at ORDER BY made_at, id LIMIT 1)), %(after_all)s) AS first_id
+    FROM unnest(%(moments)s::timestamptz[]) AS at),
+stretch AS MATERIALIZED (
+  SELECT at, first_id, lead(first_id, 1, %(after_all)s) OVER (ORDER BY at) AS next_id FROM cut),
+moved AS (
+  SELECT at, COALESCE((SELECT sum(amount_micro) FROM ledger_posting
+                        WHERE account_id = account.account_id AND id >= first_id AND id < next_id), 0) AS moved_micro,
+         account.balance_micro
+    FROM stretch CROSS JOIN account)
+SELECT at, (balance_micro - sum(moved_micro) OVER (ORDER BY at DESC))::bigint FROM moved ORDER BY at
+"""
 AFTER_ALL = 2**63 - 1
 BIRTH = """
 SELECT made_at FROM ledger_transfer WHERE id = (
@@ -104,6 +120,24 @@ def first_at(address: str, asset: str = CREDIT) -> datetime.datetime | None:
         cursor.execute(BIRTH, [addresses.check(address), asset])
         row = cursor.fetchone()
     return row[0] if row else None
+
+
+def balances_by_time(
+    address: str, moments: Sequence[datetime.datetime], asset: str = CREDIT
+) -> list[tuple[datetime.datetime, int]]:
+    """What lay at `address` at each of the moments, the earliest first; empty where nothing was ever posted.
+
+    A transfer whose transaction ran at such a moment may count before it or after it. Raises: addresses.BadAddress.
+    """
+    arguments: dict[str, Any] = {
+        "address": addresses.check(address),
+        "asset": asset,
+        "moments": list(moments),
+        "after_all": AFTER_ALL,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(BY_TIME, arguments)
+        return [(at, balance_micro) for at, balance_micro in cursor.fetchall()]
 
 
 def other_sides(address: str, keys: Sequence[str]) -> dict[str, list[str]]:

@@ -361,6 +361,7 @@ def test_every_panel_is_on_some_page(client_of, grid, alice, olga):
             reverse("jobs"),
             reverse("market"),
             reverse("wallet"),
+            reverse("cooperative"),
             *pages_of(grid).values(),
         )
         if "outputs" not in address and "receipts" not in address

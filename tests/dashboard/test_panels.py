@@ -19,7 +19,12 @@ def keys_of(grid, alice, olga):
     keys = {}
     for name in panels.PANELS:
         kind = name.partition("-")[0]
-        key = {"job": grid.job.pk, "node": grid.shed.pk, "market": grid.book.pk}.get(kind, alice.pk)
+        key = {
+            "job": grid.job.pk,
+            "node": grid.shed.pk,
+            "market": grid.book.pk,
+            "cooperative": alice.cooperative_id,
+        }.get(kind, alice.pk)
         keys[name] = (alice, str(key))
     return keys | {
         "jobs-list": (alice, "all"),
@@ -48,6 +53,7 @@ def test_page_and_poll_and_socket_render_the_same(client_of, grid, alice, olga, 
         "node": reverse("node", args=[grid.shed.pk]),
         "market": reverse("market"),
         "wallet": reverse("wallet"),
+        "cooperative": reverse("cooperative"),
     }
     address = reverse("joining", args=[key]) if name == "node-joining" else addresses[name.partition("-")[0]]
 
