@@ -147,7 +147,7 @@ class AcceptInvitationForm(ActForm):
 
 
 class RolesForm(ActForm):
-    """Which roles somebody has."""
+    """Which roles somebody has or is to have."""
 
     roles = forms.MultipleChoiceField(
         label=_("Roles"),
@@ -155,6 +155,10 @@ class RolesForm(ActForm):
         widget=forms.CheckboxSelectMultiple,
         error_messages={"required": _("Choose at least one role.")},
     )
+
+
+class MemberRolesForm(RolesForm, inputs.Versioned):
+    """The roles of a member, which another steward may change as well."""
 
 
 class InviteForm(RolesForm):
@@ -196,8 +200,10 @@ class ApiTokenForm(ActForm):
     )
 
 
-class PolicyForm(ActForm):
+class PolicyForm(ActForm, inputs.Versioned):
     """All rules of a cooperative. `cleaned_data["rules"]` is the rule book."""
+
+    adds = ("reason",)
 
     reason = forms.CharField(
         label=_("Reason"),

@@ -1,11 +1,62 @@
-"""Form fields for numbers as people write them. What such a field shows is what it accepts, in every language."""
+"""What the forms of all pages share: numbers as people write them, and forms over what others may change meanwhile."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 from django import forms
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from common import figures, money
+
+
+class Versioned(forms.Form):
+    """A form over something that may be changed elsewhere while it is open. It carries the version that was shown."""
+
+    adds: Sequence[str] = ()
+    """Fields that say something new and describe nothing that is there."""
+
+    version = forms.CharField(widget=forms.HiddenInput(attrs={"id": False}), required=False, max_length=40)
+
+    @property
+    def seen(self) -> str | None:
+        """The version that the person saw, for the service; None where the form does not tell."""
+        return self.cleaned_data["version"] or None
+
+    def keep(self, present: "Versioned") -> None:
+        """The thing has changed meanwhile: keep what was written, say at each field what is there now instead.
+
+        Sent once more, the form is about what the person has been told of.
+        """
+        typed = dict(self.cleaned_data)
+        data = cast(QueryDict, self.data).copy()
+        data[self.add_prefix("version")] = str(present["version"].value())
+        self.data = data
+        self.add_error(
+            None,
+            _(
+                "This has been changed meanwhile. What you wrote is still here, beside what holds now;"
+                " send it again to put it in its place."
+            ),
+        )
+        for name, field in self.fields.items():
+            if name == "version" or name in self.adds or name not in present.fields:
+                continue
+            now = present[name].value()
+            if _comparable(field.clean(now)) != _comparable(typed.get(name)):
+                self.add_error(name, _("Now: %(now)s") % {"now": _shown(field, now)})
+
+
+def _comparable(value: Any) -> Any:
+    return sorted(value) if isinstance(value, list) else value
+
+
+def _shown(field: forms.Field, value: Any) -> str:
+    """A field's value in the words of the page."""
+    names = dict(getattr(field, "choices", ()))
+    if names:
+        return ", ".join(str(names.get(each, each)) for each in (value if isinstance(value, list) else [value]))
+    return str(value) if value not in (None, "") else str(_("nothing"))
 
 
 class CreditsField(forms.CharField):

@@ -8,6 +8,7 @@ from typing import Final
 from django.db.models import Q, QuerySet
 
 from accounts.models import Membership
+from common import versions
 from common.errors import NotFound
 from nodes.core import states
 from nodes.models import CapabilityStatement, Node, NodeEvent, NodeShare
@@ -52,6 +53,12 @@ def is_on_probation(node: Node) -> bool:
 def is_dark(node: Node, now: datetime) -> bool:
     """Whether nothing was heard of the node for DARK_SECONDS."""
     return node.last_seen_at is None or now - node.last_seen_at > timedelta(seconds=DARK_SECONDS)
+
+
+def shares_version(node_id: int) -> str:
+    """Changes with who shares in the node, and how much."""
+    owners = shares_of([node_id])[node_id]
+    return versions.of("shares", node_id, *(part for owner, _, bp in owners for part in (owner, bp)))
 
 
 def shares_of(node_ids: Iterable[int]) -> dict[int, list[tuple[int, str, int]]]:

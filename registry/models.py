@@ -6,6 +6,7 @@ from django.db.models.functions import Length, Now
 from django.db.models.lookups import LessThanOrEqual
 
 from accounts.models import Cooperative, Membership
+from common import versions
 from opengrid.messages import SMALL_FILE_BYTES
 
 
@@ -86,6 +87,11 @@ class Model(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def words_version(self) -> str:
+        """Changes with what the publisher says of it."""
+        return versions.of("model", self.pk, self.summary)
 
 
 class ModelVersion(models.Model):

@@ -14,9 +14,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts import queries, services
 from accounts.authentication import choose_cooperative, member_page
 from accounts.core import policy, roles
-from accounts.forms import RULE_WORDS, CreditIssueForm, InviteForm, RolesForm, role_names, show_rule
+from accounts.forms import RULE_WORDS, CreditIssueForm, InviteForm, MemberRolesForm, role_names, show_rule
 from accounts.models import CreditIssue, Membership
-from common import figures, money
+from common import figures, money, versions
 from common.clock import database_now
 from common.errors import NotFound
 from ledger import queries as ledger
@@ -61,12 +61,17 @@ def create_invitation(request: HttpRequest, membership: Membership) -> HttpRespo
 def member_roles(request: HttpRequest, membership: Membership, membership_id: int) -> HttpResponse:
     """Change what a member is."""
     member = queries.get_scoped(queries.members(membership.cooperative), membership, pk=membership_id)
-    form = RolesForm(request.POST or None, initial={"roles": member.roles})
+    form = _roles_of(member)
     if request.method == "POST":
-        form = RolesForm(request.POST)
+        form = MemberRolesForm(request.POST)
         if form.is_valid():
             try:
-                services.set_roles(by=membership, membership=member, roles=form.cleaned_data["roles"])
+                services.set_roles(
+                    by=membership, membership=member, roles=form.cleaned_data["roles"], version=form.seen
+                )
+            except versions.ChangedMeanwhile:
+                member.refresh_from_db()
+                form.keep(_roles_of(member))
             except services.LastSteward as error:
                 form.refuse(error)
             else:
@@ -74,6 +79,10 @@ def member_roles(request: HttpRequest, membership: Membership, membership_id: in
                 return redirect("cooperative")
     context = {"member": member, "form": form, "is_self": member.pk == membership.pk}
     return render(request, "accounts/member_roles.html", context, status=422 if form.errors else 200)
+
+
+def _roles_of(member: Membership) -> MemberRolesForm:
+    return MemberRolesForm(initial={"roles": member.roles, "version": member.version})
 
 
 @require_POST

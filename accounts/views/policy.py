@@ -14,6 +14,7 @@ from accounts.core import policy as rule_book
 from accounts.core import roles
 from accounts.forms import RULE_WORDS, PolicyForm, show_rule
 from accounts.models import Membership, PolicyVersion
+from common import versions
 
 
 @require_GET
@@ -46,12 +47,15 @@ def policy_version(request: HttpRequest, membership: Membership, number: int) ->
 def propose_policy(request: HttpRequest, membership: Membership) -> HttpResponse:
     """Propose the next rules, starting from those in force."""
     number, rules = queries.current_policy(membership.cooperative_id)
-    form = PolicyForm(request.POST or None, initial=rule_book.as_dict(rules))
+    form = PolicyForm(request.POST or None, initial=_rules_in_force(number, rules))
     if form.is_valid():
         try:
             version = services.propose_policy(
-                by=membership, rules=form.cleaned_data["rules"], reason=form.cleaned_data["reason"]
+                by=membership, rules=form.cleaned_data["rules"], reason=form.cleaned_data["reason"], version=form.seen
             )
+        except versions.ChangedMeanwhile:
+            number, rules = queries.current_policy(membership.cooperative_id)
+            form.keep(PolicyForm(initial=_rules_in_force(number, rules)))
         except (services.PolicyRefused, services.NothingChanges) as error:
             form.refuse(error)
         else:
@@ -73,6 +77,10 @@ def adopt_policy(request: HttpRequest, membership: Membership, number: int) -> H
     else:
         messages.success(request, _("Version %(number)s is in force.") % {"number": number})
     return redirect("policy-version", number=number)
+
+
+def _rules_in_force(number: int, rules: rule_book.Rules) -> dict[str, Any]:
+    return {**rule_book.as_dict(rules), "version": rule_book.version_of(number)}
 
 
 def _version_context(membership: Membership, number: int) -> dict[str, Any]:

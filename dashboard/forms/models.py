@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from common import inputs
 from dashboard.core import quantities, rows
 from dashboard.forms.fields import CreditsField, FilesField, slug
 from opengrid.manifest import Tensor
@@ -120,7 +121,7 @@ class TryModelForm(forms.Form):
         return rows.from_text(self.cleaned_data["rows"], shape)
 
 
-class SummaryForm(forms.Form):
+class SummaryForm(inputs.Versioned):
     """What a model does, in its publisher's words."""
 
     summary = forms.CharField(

@@ -1,18 +1,19 @@
 """What an owner says about a node, and who shares in it."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Membership
+from common import inputs
 from dashboard.forms.fields import CreditsField, PercentField
 from dashboard.queries.machines import Share
 from nodes.models import Node
 
 
-class TermsForm(forms.Form):
+class TermsForm(inputs.Versioned):
     """An owner's terms for a node."""
 
     floor_price = CreditsField(label=_("Least price"), help_text=_("The node is never sold for less."))
@@ -27,7 +28,13 @@ class TermsForm(forms.Form):
     @classmethod
     def of(cls, node: Node) -> "TermsForm":
         """A form that shows the terms as they are."""
-        return cls(initial={"floor_price": node.floor_price_micro, "limit_lots": node.limit_lots})
+        return cls(
+            initial={
+                "floor_price": node.floor_price_micro,
+                "limit_lots": node.limit_lots,
+                "version": node.version,
+            }
+        )
 
     def terms(self) -> dict[str, Any]:
         """Arguments of the service."""
@@ -74,23 +81,32 @@ class ReasonForm(forms.Form):
     text = forms.CharField(label=_("In your words"), max_length=500, widget=forms.Textarea(attrs={"rows": 2}))
 
 
-class SharesForm(forms.Form):
+class SharesForm(inputs.Versioned):
     """Who shares in a node's earnings: a field for each owner there is, and a place for one more."""
+
+    adds = ("new_owner", "new_share")
 
     new_owner = forms.ModelChoiceField(
         label=_("One more owner"), queryset=Membership.objects.none(), required=False, empty_label=_("nobody")
     )
     new_share = PercentField(label=_("Share"))
 
-    def __init__(self, *arguments: Any, members: Any, shares: Iterable[Share], **options: Any) -> None:
+    def __init__(self, *arguments: Any, members: Any, shares: Sequence[Share], **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.owners = list(shares)
+        self.owners = [*shares, *self._gone(members, shares)]
         known = [share.owner_id for share in self.owners]
         self.fields["new_owner"].queryset = members.exclude(pk__in=known)  # type: ignore[attr-defined]
         self.fields["new_owner"].label_from_instance = lambda member: str(member.user)  # type: ignore[attr-defined]
         for share in self.owners:
             field = PercentField(label=share.owner, initial=share.share_bp)
             self.fields[f"share_{share.owner_id}"] = field
+
+    def _gone(self, members: Any, shares: Sequence[Share]) -> list[Share]:
+        """Members whom the form names and who share in it no more: somebody changed the shares meanwhile."""
+        known = {f"share_{share.owner_id}" for share in shares}
+        written = {name.removeprefix("share_") for name in self.data if name.startswith("share_") and name not in known}
+        numbers = [int(text) for text in written if text.isascii() and text.isdigit() and len(text) <= 18]
+        return [Share(str(each.user), each.pk, 0) for each in members.filter(pk__in=numbers)] if numbers else []
 
     @property
     def owner_fields(self) -> list[Any]:

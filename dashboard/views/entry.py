@@ -12,7 +12,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.authentication import member_page
 from accounts.models import Membership
-from common import clock, errors
+from common import clock, errors, versions
 from dashboard.queries.viewer import Viewer
 
 P = ParamSpec("P")
@@ -39,9 +39,14 @@ def viewer_page(permission: str) -> Callable[[ViewerPage[P]], Page[P]]:
 def act(
     request: HttpRequest, deed: Callable[[], object], *, done: str, to: str, number: int | None = None
 ) -> HttpResponse:
-    """Do `deed`, say `done` or why it was impossible, and go to the page named `to`."""
+    """Do `deed`, say `done` or why it was impossible, and go to the page named `to`.
+
+    Raises: versions.ChangedMeanwhile, which only the form that was sent can answer.
+    """
     try:
         deed()
+    except versions.ChangedMeanwhile:
+        raise
     except errors.NotFound as error:
         raise Http404 from error
     except errors.Forbidden as error:

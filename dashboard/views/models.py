@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from common import errors
+from common import errors, versions
 from dashboard.core import plot, quantities
 from dashboard.core import rows as written
 from dashboard.forms import jobs as job_forms
@@ -130,15 +130,26 @@ def withdraw(request: HttpRequest, viewer: Viewer, version_id: int) -> HttpRespo
 def describe(request: HttpRequest, viewer: Viewer, version_id: int) -> HttpResponse:
     """The publisher says anew what the model does."""
     found = _version(viewer, version_id)
-    return act(
-        request,
-        lambda: services.describe_model(
-            by=viewer.membership, model=found.model, summary=request.POST.get("summary", "")
-        ),
-        done=_("The card says so now."),
-        to="model-version",
-        number=version_id,
-    )
+    form = forms.SummaryForm(request.POST)
+    if not form.is_valid():
+        return _page(request, viewer, found, summary_form=form)
+    wanted = form.cleaned_data["summary"]
+    try:
+        return act(
+            request,
+            lambda: services.describe_model(by=viewer.membership, model=found.model, summary=wanted, version=form.seen),
+            done=_("The card says so now."),
+            to="model-version",
+            number=version_id,
+        )
+    except versions.ChangedMeanwhile:
+        found = _version(viewer, version_id)
+        form.keep(_words_of(found))
+        return _page(request, viewer, found, summary_form=form)
+
+
+def _words_of(found: ModelVersion) -> forms.SummaryForm:
+    return forms.SummaryForm(initial={"summary": found.model.summary, "version": found.model.words_version})
 
 
 def _page(
@@ -147,6 +158,7 @@ def _page(
     found: ModelVersion,
     *,
     form: forms.TryModelForm | None = None,
+    summary_form: forms.SummaryForm | None = None,
     job_id: int | None = None,
 ) -> HttpResponse:
     manifest = registry.manifest_of(found)
@@ -173,13 +185,14 @@ def _page(
     if form is not None and may_try:
         context |= _price(found, _limit(form))
     if context["is_mine"]:
-        context["summary_form"] = forms.SummaryForm(initial={"summary": found.model.summary})
+        context["summary_form"] = summary_form or _words_of(found)
     if reads.may_see_use(viewer, found):
         context["use"] = use = reads.use(viewer, found)
         values = [tasks for _day, tasks in use.by_day]
         context["bars"] = plot.bars(values, [f"{day:%d %b}: {tasks}" for day, tasks in use.by_day])
         context["bars_width"] = plot.width(values)
-    return render(request, "registry/version.html", context, status=422 if form is not None and form.errors else 200)
+    refused = any(each is not None and each.errors for each in (form, summary_form))
+    return render(request, "registry/version.html", context, status=422 if refused else 200)
 
 
 def _initial(place: reads.Place, manifest: Manifest) -> dict[str, Any]:

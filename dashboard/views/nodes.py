@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -11,7 +12,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts import queries as accounts
-from common import errors
+from accounts.models import Membership
+from common import errors, versions
 from dashboard.core import sheets, wishes
 from dashboard.forms.nodes import AddNodeForm, ReasonForm, SharesForm, TermsForm
 from dashboard.queries import fleet
@@ -99,10 +101,14 @@ def evidence(request: HttpRequest, viewer: Viewer, node_id: int) -> HttpResponse
 def shares(request: HttpRequest, viewer: Viewer, node_id: int) -> HttpResponse:
     """The operator divides what the node earns from now on."""
     found = _node(viewer, node_id)
-    form = SharesForm(request.POST, members=accounts.members(viewer.membership.cooperative), shares=reads.shares(found))
+    form = SharesForm(request.POST, members=_members(viewer), shares=reads.shares(found))
     if form.is_valid():
         try:
-            services.set_shares(by=viewer.membership, node=found, shares=form.shares())
+            services.set_shares(by=viewer.membership, node=found, shares=form.shares(), version=form.seen)
+        except versions.ChangedMeanwhile:
+            form = SharesForm(request.POST, members=_members(viewer), shares=reads.shares(found))
+            form.full_clean()
+            form.keep(_shares_of(viewer, found))
         except errors.Invalid as error:
             form.add_error(None, f"{error.title}: {error.detail}")
         except errors.NotFound as error:
@@ -122,6 +128,15 @@ def node(request: HttpRequest, viewer: Viewer, node_id: int) -> HttpResponse:
     return _page(request, viewer, _node(viewer, node_id))
 
 
+def _members(viewer: Viewer) -> QuerySet[Membership]:
+    return accounts.members(viewer.membership.cooperative)
+
+
+def _shares_of(viewer: Viewer, found: Node) -> SharesForm:
+    version = queries.shares_version(found.pk)
+    return SharesForm(members=_members(viewer), shares=reads.shares(found), initial={"version": version})
+
+
 def _page(
     request: HttpRequest,
     viewer: Viewer,
@@ -133,8 +148,7 @@ def _page(
     if form is None and is_mine:
         form = TermsForm.of(found)
     if shares_form is None and is_mine:
-        members = accounts.members(viewer.membership.cooperative)
-        shares_form = SharesForm(members=members, shares=reads.shares(found))
+        shares_form = _shares_of(viewer, found)
     context = {
         "node": found,
         "is_mine": is_mine,
@@ -157,13 +171,20 @@ def terms(request: HttpRequest, viewer: Viewer, node_id: int) -> HttpResponse:
     form = TermsForm(request.POST)
     if not form.is_valid():
         return _page(request, viewer, found, form)
-    return act(
-        request,
-        lambda: market.set_node_terms(by=viewer.membership, node=found, now=viewer.now, **form.terms()),
-        done=_("The terms are changed."),
-        to="node",
-        number=node_id,
-    )
+    try:
+        return act(
+            request,
+            lambda: market.set_node_terms(
+                by=viewer.membership, node=found, now=viewer.now, version=form.seen, **form.terms()
+            ),
+            done=_("The terms are changed."),
+            to="node",
+            number=node_id,
+        )
+    except versions.ChangedMeanwhile:
+        found = _node(viewer, node_id)
+        form.keep(TermsForm.of(found))
+        return _page(request, viewer, found, form)
 
 
 @require_POST

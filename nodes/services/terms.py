@@ -52,13 +52,14 @@ def set_terms(
 
 
 @transaction.atomic
-def set_shares(*, by: Membership, node: Node, shares: Mapping[int, int]) -> None:
-    """Divide the node's earnings: membership id -> basis points.
+def set_shares(*, by: Membership, node: Node, shares: Mapping[int, int], version: str | None = None) -> None:
+    """Divide the node's earnings: membership id -> basis points; with `version`, only if nobody has since.
 
-    Raises: SharesRefused, NotYourNode, NotFound.
+    Raises: SharesRefused, NotYourNode, NotFound, versions.ChangedMeanwhile.
     """
     node = steps.lock(node)
     steps.require_operator(node, by)
+    versions.check(version, queries.shares_version(node.pk))
     total = sum(shares.values())
     if total != queries.WHOLE_BP or any(bp <= 0 for bp in shares.values()):
         raise SharesRefused(f"found shares of {total} basis points; accepted are positive ones that sum to 10000")

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from accounts import services as accounts
 from accounts.models import Membership, StewardAct
-from common import locks
+from common import locks, versions
 from common.errors import Conflict, Forbidden, Invalid, NotFound
 from opengrid import digests, keys
 from opengrid import manifest as manifests
@@ -93,14 +93,18 @@ def publish_version(
 
 
 @transaction.atomic
-def describe_model(*, by: Membership, model: Model, summary: str) -> Model:
-    """Say anew what a model does. Raises: NotFound for another cooperative, NotYourModel, SummaryTooLong."""
+def describe_model(*, by: Membership, model: Model, summary: str, version: str | None = None) -> Model:
+    """Say anew what a model does; with `version`, only if nobody has since.
+
+    Raises: NotFound for another cooperative, NotYourModel, SummaryTooLong, versions.ChangedMeanwhile.
+    """
     summary = _summary(summary)
     model = Model.objects.select_for_update(no_key=True).get(pk=model.pk)
     if model.cooperative_id != by.cooperative_id or by.left_at is not None:
         raise NotFound(f"this cooperative has no model {model.pk}")
     if model.publisher_id != by.pk:
         raise NotYourModel("the model belongs to another publisher")
+    versions.check(version, model.words_version)
     model.summary = summary
     model.save(update_fields=["summary"])
     return model
