@@ -15,14 +15,15 @@ from pathlib import Path
 import pytest
 
 from gridnode import libraries, runtime
+from gridnode.runtime import folder, sources
 
 
 @pytest.fixture(scope="module")
 def root() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="gridnode-runtime-"))
-    os.chmod(folder, 0o755)
-    yield folder
-    shutil.rmtree(folder)
+    place = Path(tempfile.mkdtemp(prefix="gridnode-runtime-"))
+    os.chmod(place, 0o755)
+    yield place
+    shutil.rmtree(place)
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_a_second_call_finds_it_without_reading_its_files(
     def unread(path: Path) -> str:
         raise AssertionError(f"{path} was read")
 
-    monkeypatch.setattr(runtime, "_sha256", unread)
+    monkeypatch.setattr(folder, "_sha256", unread)
 
     assert runtime.ensure_runtime(root) == built
 
@@ -158,7 +159,7 @@ def test_a_place_that_unprivileged_jobs_cannot_reach_is_refused_to_root(tmp_path
 
 
 def test_a_missing_package_is_named_with_the_remedy(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "MODULES", ("numpy", "no_such_package_here"))
+    monkeypatch.setattr(sources, "MODULES", ("numpy", "no_such_package_here"))
 
     with pytest.raises(runtime.RuntimeUnavailable, match=r"module_missing: .*no_such_package_here.*gridnode\[onnx\]"):
         runtime.ensure_runtime(root)
