@@ -6,16 +6,12 @@ removes the rest. A pid is only touched if its start time is the recorded one, a
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import os
-import select
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from gridnode.sandbox import cgroups, outdir, supervise, watch
+from gridnode.sandbox import cgroups, jobdir, namespace, outdir, watch
 from gridnode.sandbox.spec import SandboxUnavailable
 
 logger = logging.getLogger(__name__)
@@ -45,15 +41,11 @@ def reap(jobs_folder: Path, *, instance: str, groups: cgroups.Groups | None) -> 
 
 
 def _reap_job(folder: Path) -> int:
-    state = {}
-    with contextlib.suppress(OSError, ValueError):
-        state = json.loads((folder / "state.json").read_text())
-    killed = 0
-    if state.get("init_pid") and state.get("init_started"):
-        killed = _kill_namespace(int(state["init_pid"]), int(state["init_started"]))
-    cgroups.remove([path for path in state.get("cgroups", []) if "/gridnode-" in path])
+    note = jobdir.read_note(folder)
+    killed = _kill_namespace(*note.init) if note.init is not None else 0
+    cgroups.remove(list(note.cgroups))
     outdir.unmount(folder / "out")
-    supervise.remove_job_folder(folder)
+    jobdir.remove(folder)
     return killed
 
 
@@ -65,11 +57,7 @@ def _kill_namespace(pid: int, started: int) -> int:
     try:
         if watch.started_at(pid) != started:
             return 0
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        poller = select.poll()
-        poller.register(pidfd, select.POLLIN)
-        if not poller.poll(int(supervise.DEATH_SECONDS * 1000)):
+        if not namespace.kill(pidfd):
             raise SandboxUnavailable("kill_failed", f"process {pid} of an earlier job did not die")
         return 1
     finally:
