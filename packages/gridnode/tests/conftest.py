@@ -1,11 +1,9 @@
 """A sandbox that passed its self-test, once for all; a coordinator, a joined folder and an agent for each test."""
 
-import asyncio
-import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from gridnode.home import Home, Identity
 from gridnode.standing import Settings
 from opengrid import messages
 from packages.gridnode.tests import coordinator
+from packages.gridnode.tests.living import Enliven, Life
 
 
 @pytest.fixture(scope="session")
@@ -82,25 +81,8 @@ def measured_before(monkeypatch: pytest.MonkeyPatch, measured: messages.Benchmar
     monkeypatch.setattr(capabilities, "measure", lambda _cores: measured)
 
 
-class Life:
-    """A living agent and how to end it."""
-
-    def __init__(self, agent: Agent, proved: capabilities.Proved) -> None:
-        self.agent = agent
-        self.task = asyncio.ensure_future(agent.live(proved))
-
-    async def end(self) -> None:
-        """Stop it as SIGTERM does and wait until it is gone. Raises what ended it before."""
-        self.agent.stop(self.task)
-        with contextlib.suppress(asyncio.CancelledError):
-            await self.task
-        await self.agent.coordinator.close()
-
-
 @pytest.fixture
-async def enliven(
-    joined: Home, proved: capabilities.Proved, measured_before: None
-) -> AsyncIterator[Callable[..., Life]]:
+async def enliven(joined: Home, proved: capabilities.Proved, measured_before: None) -> AsyncIterator[Enliven]:
     """Starts an agent in the joined folder, with the session's sandbox."""
     lives: list[Life] = []
 
