@@ -7,9 +7,10 @@ import pytest
 
 from gridnode import agent as agents
 from gridnode import capabilities, clock
-from packages.gridnode.tests.coordinator import DROP, Reply, busy, problem, until
 from packages.gridnode.tests.coordinator import Coordinator as Grid
+from packages.gridnode.tests.coordinator import until
 from packages.gridnode.tests.living import WRITE, Enliven, running, sandbox_jobs
+from packages.gridnode.tests.wire import DROP, Reply, busy, problem
 
 CLAIM, BEAT = "POST /node/claim", "POST /node/heartbeat"
 

@@ -10,8 +10,9 @@ from gridnode.execution import Executor, OnProgress, Result
 from opengrid.messages import ExitReason, Runner, TaskAssignment
 from packages.gridnode.tests import published
 from packages.gridnode.tests.coordinator import Coordinator as Grid
-from packages.gridnode.tests.coordinator import problem, until
+from packages.gridnode.tests.coordinator import until
 from packages.gridnode.tests.living import WRITE, Enliven
+from packages.gridnode.tests.wire import problem
 
 CLAIM = "POST /node/claim"
 

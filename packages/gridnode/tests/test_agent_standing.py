@@ -7,8 +7,9 @@ import pytest
 from gridnode import capabilities, standing
 from gridnode.client import Refused, Retired
 from packages.gridnode.tests.coordinator import Coordinator as Grid
-from packages.gridnode.tests.coordinator import problem, until
+from packages.gridnode.tests.coordinator import until
 from packages.gridnode.tests.living import SLEEP, WRITE, Enliven, running, sandbox_jobs
+from packages.gridnode.tests.wire import problem
 
 
 async def test_a_node_that_may_not_work_claims_nothing_until_it_may_again(grid: Grid, enliven: Enliven) -> None:

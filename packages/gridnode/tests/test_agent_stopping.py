@@ -12,9 +12,10 @@ from gridnode.home import Home, OpenAttempt
 from gridnode.sandbox import watch
 from gridnode.sandbox.spec import JobHandle
 from opengrid.messages import ExitReason
-from packages.gridnode.tests.coordinator import DROP, Reply, busy, until
 from packages.gridnode.tests.coordinator import Coordinator as Grid
+from packages.gridnode.tests.coordinator import until
 from packages.gridnode.tests.living import SLEEP, WRITE, Enliven, running, sandbox_jobs
+from packages.gridnode.tests.wire import DROP, Reply, busy
 
 
 async def test_an_agent_that_is_stopped_kills_its_jobs_and_reports_them_lost_at_once(

@@ -8,8 +8,9 @@ from opengrid import npy
 from opengrid.messages import Runner
 from packages.gridnode.tests import published
 from packages.gridnode.tests.coordinator import Coordinator as Grid
-from packages.gridnode.tests.coordinator import problem, until
+from packages.gridnode.tests.coordinator import until
 from packages.gridnode.tests.living import SLEEP, WRITE, Enliven, beat_of, running, sandbox_jobs
+from packages.gridnode.tests.wire import problem
 
 
 async def test_tasks_are_claimed_run_and_delivered_with_signed_receipts(grid: Grid, enliven: Enliven) -> None:

@@ -17,7 +17,8 @@ from gridnode.client import Retired
 from gridnode.home import Home, OpenAttempt
 from opengrid.messages import ExitReason
 from packages.gridnode.tests.coordinator import Coordinator as Grid
-from packages.gridnode.tests.coordinator import problem, until
+from packages.gridnode.tests.coordinator import until
+from packages.gridnode.tests.wire import problem
 
 TOKEN = "cgj_" + "t" * 40
 WRITE = "open('/out/x', 'w').write('x')"

@@ -16,8 +16,9 @@ from gridnode import client, clock
 from gridnode.client import BadAddress, Coordinator, Refused, Retired, Unreachable, WrongContent
 from opengrid import digests, keys
 from opengrid.messages import CapabilityReply, ClaimReply, ClaimRequest, HeartbeatReply, HeartbeatRequest
-from packages.gridnode.tests.coordinator import DROP, Reply, busy, problem, until
 from packages.gridnode.tests.coordinator import Coordinator as Grid
+from packages.gridnode.tests.coordinator import until
+from packages.gridnode.tests.wire import DROP, Reply, busy, problem
 
 STATUS = "GET /node"
 

@@ -17,7 +17,7 @@ from opengrid import digests, keys, npy
 from opengrid.messages import BlobRef, ExitReason, Runner, TaskAssignment, Usage
 from packages.gridnode.tests import published
 from packages.gridnode.tests.coordinator import Coordinator as Grid
-from packages.gridnode.tests.coordinator import Reply, busy, problem
+from packages.gridnode.tests.wire import Reply, busy, problem
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from gridnode import waking
 from gridnode.client import Coordinator
 from opengrid import keys
 from opengrid.messages import CapabilityReply
-from packages.gridnode.tests.coordinator import DROP, Reply, problem, until
 from packages.gridnode.tests.coordinator import Coordinator as Grid
+from packages.gridnode.tests.coordinator import until
+from packages.gridnode.tests.wire import DROP, Reply, problem
 
 
 @pytest.fixture
