@@ -1,6 +1,6 @@
 """Addresses of people, cooperatives and their rules: pages, and what lies below /api/v1/."""
 
-from django.urls import path, re_path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from accounts.api import cooperatives as cooperatives_api
 from accounts.api import credit as credit_api
@@ -44,7 +44,22 @@ urlpatterns = [
     ),
 ]
 
-api_urlpatterns = [
+_one_cooperative = [
+    path("members", cooperatives_api.MembersView.as_view(), name="members"),
+    path("members/<int:member_id>", cooperatives_api.MemberView.as_view(), name="member"),
+    path("members/<int:member_id>/roles", cooperatives_api.MemberRolesView.as_view(), name="member-roles"),
+    path("invitations", invitations_api.InvitationsView.as_view(), name="invitations"),
+    path("invitations/<int:invitation_id>", invitations_api.InvitationView.as_view(), name="invitation"),
+    path("policies", policies_api.PoliciesView.as_view(), name="policies"),
+    path("policies/current", policies_api.CurrentPolicyView.as_view(), name="policy-current"),
+    path("policies/<int:number>", policies_api.PolicyView.as_view(), name="policy"),
+    path("policies/<int:number>/adopt", policies_api.AdoptView.as_view(), name="policy-adopt"),
+    path("credit-issues", credit_api.CreditIssuesView.as_view(), name="credit-issues"),
+    path("credit-issues/<int:issue_id>/approve", credit_api.ApproveView.as_view(), name="credit-issue-approve"),
+    path("credit-issues/<int:issue_id>/refuse", credit_api.RefuseView.as_view(), name="credit-issue-refuse"),
+]
+
+api_urlpatterns: list[URLPattern | URLResolver] = [
     path("me", me_api.MeView.as_view(), name="me"),
     path("tokens", me_api.ApiTokensView.as_view(), name="api-tokens"),
     path("tokens/<int:token_id>", me_api.ApiTokenView.as_view(), name="api-token"),
@@ -52,53 +67,6 @@ api_urlpatterns = [
     path("invitations/accept", invitations_api.AcceptView.as_view(), name="invitation-accept"),
     path("cooperatives", cooperatives_api.CooperativesView.as_view(), name="cooperatives"),
     path("cooperatives/<int:cooperative_id>", cooperatives_api.CooperativeView.as_view(), name="cooperative"),
-    path("cooperatives/<int:cooperative_id>/members", cooperatives_api.MembersView.as_view(), name="members"),
-    path(
-        "cooperatives/<int:cooperative_id>/members/<int:member_id>",
-        cooperatives_api.MemberView.as_view(),
-        name="member",
-    ),
-    path(
-        "cooperatives/<int:cooperative_id>/members/<int:member_id>/roles",
-        cooperatives_api.MemberRolesView.as_view(),
-        name="member-roles",
-    ),
-    path(
-        "cooperatives/<int:cooperative_id>/invitations",
-        invitations_api.InvitationsView.as_view(),
-        name="invitations",
-    ),
-    path(
-        "cooperatives/<int:cooperative_id>/invitations/<int:invitation_id>",
-        invitations_api.InvitationView.as_view(),
-        name="invitation",
-    ),
-    path("cooperatives/<int:cooperative_id>/policies", policies_api.PoliciesView.as_view(), name="policies"),
-    path(
-        "cooperatives/<int:cooperative_id>/policies/current",
-        policies_api.CurrentPolicyView.as_view(),
-        name="policy-current",
-    ),
-    path("cooperatives/<int:cooperative_id>/policies/<int:number>", policies_api.PolicyView.as_view(), name="policy"),
-    path(
-        "cooperatives/<int:cooperative_id>/policies/<int:number>/adopt",
-        policies_api.AdoptView.as_view(),
-        name="policy-adopt",
-    ),
-    path(
-        "cooperatives/<int:cooperative_id>/credit-issues",
-        credit_api.CreditIssuesView.as_view(),
-        name="credit-issues",
-    ),
-    path(
-        "cooperatives/<int:cooperative_id>/credit-issues/<int:issue_id>/approve",
-        credit_api.ApproveView.as_view(),
-        name="credit-issue-approve",
-    ),
-    path(
-        "cooperatives/<int:cooperative_id>/credit-issues/<int:issue_id>/refuse",
-        credit_api.RefuseView.as_view(),
-        name="credit-issue-refuse",
-    ),
+    path("cooperatives/<int:cooperative_id>/", include(_one_cooperative)),
 ]
 """Below /api/v1/."""
