@@ -57,7 +57,8 @@ def claim_work(*, node: Node, max_tasks: int, now: datetime) -> list[TaskAssignm
     1. The node's own lock: two claims of one node never share a slot of a lease.
     2. For each lease with room, one statement takes tasks from a random point that no node of the
        same owner counts on, and writes the attempts with their fencing tokens and deadlines.
-       Tie-breaks come first. An owner that has failed a task twice leaves it to the others.
+       Tie-breaks come first. It reads as many tasks as it hands out, however many are queued. An owner
+       that has failed a task twice leaves it to the others.
     3. Lots that are not sold do the owner's own jobs (services.own_nodes).
     4. A node on probation makes the task want a second owner's result; the assurance fund pays for it.
        Where no other owner is there to check, or the fund may not owe more, it gets no task that lacks a check.
@@ -120,24 +121,11 @@ def _slots(node: Node) -> list[_Slot]:
     ]
 
 
+FOLLOW_THE_INDEX = "SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)"
+"""The statistics of a job that has just come are those of other jobs: a planner that takes it for small would fetch
+and sort all its tasks to find the first few. Until the transaction ends it reads them in the order of their index."""
 _CLAIM = """
-WITH picked AS (
-  SELECT id, bought_left, tie_breaks, wanted_results, claims
-  FROM scheduler_task AS task
-  WHERE job_id = %(job)s AND open_executions > 0 AND claims < max_claims
-    AND {span}
-    AND (%(may_be_checked)s OR wanted_results > 1)
-    AND NOT EXISTS (
-      SELECT 1 FROM scheduler_attempt AS earlier
-      WHERE earlier.task_id = task.id AND earlier.owner_key = %(owner)s
-        AND earlier.state IN ('RUNNING', 'SUBMITTED', 'ACCEPTED', 'REJECTED'))
-    AND (
-      SELECT count(*) FROM scheduler_attempt AS earlier
-      WHERE earlier.task_id = task.id AND earlier.owner_key = %(owner)s
-        AND earlier.state IN ('FAILED', 'LOST')) < %(tries)s
-  ORDER BY draw LIMIT %(room)s
-  FOR UPDATE SKIP LOCKED
-), taken AS (
+WITH {spans}, taken AS (
   UPDATE scheduler_task AS task
   SET claims = task.claims + 1,
       bought_left = task.bought_left - (CASE WHEN task.bought_left > 0 THEN 1 ELSE 0 END),
@@ -145,7 +133,7 @@ WITH picked AS (
         + (CASE WHEN %(probation)s AND task.wanted_results < 2 THEN 1 ELSE 0 END),
       max_claims = task.max_claims + (CASE WHEN %(probation)s AND task.wanted_results < 2 THEN 1 ELSE 0 END),
       wanted_results = GREATEST(task.wanted_results, CASE WHEN %(probation)s THEN 2 ELSE 1 END)
-  FROM picked WHERE task.id = picked.id
+  FROM ({picked} LIMIT %(room)s) AS picked WHERE task.id = picked.id
   RETURNING task.id, task.claims, picked.bought_left AS bought_before, task.tie_breaks
 )
 INSERT INTO scheduler_attempt
@@ -154,11 +142,36 @@ INSERT INTO scheduler_attempt
 SELECT id, %(lease)s, %(node)s, %(owner)s, claims,
   CASE WHEN bought_before > 0 THEN 'BOUGHT' WHEN tie_breaks > 0 THEN 'TIE_BREAK' ELSE 'PROBATION' END,
   'RUNNING', '', '', %(price)s, %(lot)s, now(), now(), now() + %(seconds)s * interval '1 second', 0, '', '', ''
-FROM taken
+FROM taken ORDER BY tie_breaks DESC, id
 RETURNING id
 """
-_SPANS = ("draw < 0", "draw >= %(start)s", "draw >= 0 AND draw < %(start)s")
+_PICK = """{name} AS (
+  SELECT task.id, task.bought_left
+  FROM scheduler_task AS task
+  CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE state IN ('RUNNING', 'SUBMITTED', 'ACCEPTED', 'REJECTED')) AS counting,
+      count(*) FILTER (WHERE state IN ('FAILED', 'LOST')) AS lost
+    FROM scheduler_attempt WHERE task_id = task.id AND owner_key = %(owner)s) AS earlier
+  WHERE job_id = %(job)s AND open_executions > 0 AND claims < max_claims
+    AND {span}
+    AND (%(may_be_checked)s OR wanted_results > 1)
+    AND earlier.counting = 0 AND earlier.lost < %(tries)s
+  ORDER BY draw LIMIT %(room)s{already}
+  FOR UPDATE OF task SKIP LOCKED
+)"""
+_SPANS = (
+    {"name": "ties", "span": "draw < 0", "already": ""},
+    {"name": "ahead", "span": "draw >= %(start)s", "already": " - (SELECT count(*) FROM ties)"},
+    {
+        "name": "behind",
+        "span": "draw >= 0 AND draw < %(start)s",
+        "already": " - (SELECT count(*) FROM ties) - (SELECT count(*) FROM ahead)",
+    },
+)
 """The order in which a claim looks through a job's tasks: tie-breaks, then all others from a random point."""
+_PICKED = """SELECT id, bought_left FROM ties UNION ALL SELECT id, bought_left FROM ahead
+  UNION ALL SELECT id, bought_left FROM behind"""
+_STATEMENT = _CLAIM.format(spans=", ".join(_PICK.format(**span) for span in _SPANS), picked=_PICKED)
 
 
 def _claimant(node: Node, now: datetime) -> dict[str, _Argument]:
@@ -197,13 +210,10 @@ def _claim_on(slot: _Slot, claimant: Mapping[str, _Argument], room: int) -> list
         "lot": slot.lot_milli,
         "seconds": slot.max_seconds + TRANSFER_GRACE_SECONDS,
     }
-    ids: list[int] = []
     with connection.cursor() as cursor:
-        for span in _SPANS:
-            if len(ids) < room:
-                cursor.execute(_CLAIM.format(span=span), arguments | {"room": room - len(ids)})
-                ids += [row[0] for row in cursor.fetchall()]
-    return ids
+        cursor.execute(FOLLOW_THE_INDEX)
+        cursor.execute(_STATEMENT, arguments | {"room": room})
+        return [row[0] for row in cursor.fetchall()]
 
 
 def _handed_out(ids: Sequence[int]) -> list[Attempt]:

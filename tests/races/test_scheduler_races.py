@@ -7,6 +7,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import Count, Q
 
+from common import locks
 from common.clock import database_now
 from ledger import queries as ledger
 from marketplace.models import Lease
@@ -345,3 +346,22 @@ def test_a_whole_job_among_agents_workers_and_a_matcher_pays_each_task_once(
     bill = queries.bill(job)
     assert bill.total_micro == by_hand
     assert balances(alice.wallet, job.hold_address) == [WHOLE - by_hand, 0]
+
+
+def test_claims_and_results_do_not_wait_for_who_pays_and_is_paid(alice, machines, begin):
+    """Somebody settles for the same payer and owner, and takes long: the locks of their money are held meanwhile."""
+    job = world.start(alice, 6, max_parallel=6)
+    machine = machines[0]
+    (given,) = machine.claim()
+    reported = machine.signed(machine.receipt(given, machine.upload(given, {"answer.txt": b"42"}))).model_dump_json()
+
+    with transaction.atomic():
+        locks.lock(locks.Space.HOLD, [job.hold_address])
+        locks.lock(locks.Space.LEDGER_ACCOUNT, [alice.wallet, machine.node.operator.wallet])
+        race = begin(
+            ("claim_once", {"node": machine.node.pk}),
+            ("report", {"node": machine.node.pk, "attempt": given.attempt_id, "request": reported}),
+        )
+        claimed, state = race.results()
+
+    assert (len(claimed), state) == (1, "SUBMITTED")

@@ -1,10 +1,13 @@
 """Claiming: who gets which task, how often, at whose cost."""
 
+import re
 from collections import Counter
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.db.models import F
+from django.test.utils import CaptureQueriesContext
 
 from common.clock import database_now
 from ledger import services as ledger
@@ -318,3 +321,52 @@ def test_a_claim_asks_as_many_questions_for_eight_tasks_as_for_two(alice, olga, 
 
     with django_assert_max_num_queries(21):
         assert len(machine.claim(many)) == min(many, 4)
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+@pytest.mark.parametrize("most", [1, 10])
+def test_a_claim_reads_as_many_tasks_as_it_hands_out(alice, shed, analysed, most):
+    """Whatever the statistics say of a job that has just come, and whatever its owner has done before."""
+    job = world.start(alice, 1, max_parallel=1)
+    with connection.cursor() as cursor:
+        cursor.execute(_FILL, {"job": job.pk, "tasks": 4000})
+        cursor.execute(_HISTORY, {"job": job.pk, "lease": Lease.objects.get(reference=job.reference).pk})
+        if analysed:
+            cursor.execute("ANALYZE scheduler_task, scheduler_attempt")
+        with CaptureQueriesContext(connection) as asked:
+            assert len(shed.claim()) == 1
+        (statement,) = [query["sql"] for query in asked if "INSERT INTO scheduler_attempt" in query["sql"]]
+        statement = re.sub(r"LIMIT 1\b", f"LIMIT {most}", statement)
+        cursor.execute(claims.FOLLOW_THE_INDEX)
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
+        ((plan,),) = cursor.fetchall()
+
+    read = [int(node["Actual Rows"] * node["Actual Loops"]) for node in _nodes_of(plan[0]["Plan"])]
+    assert most <= max(read) <= 3 * most
+
+
+_FILL = """
+INSERT INTO scheduler_task (job_id, index, input_id, input_name, state, reason, wanted_results, tie_breaks,
+  open_executions, bought_left, claims, max_claims)
+SELECT job_id, index + number, input_id, input_name, 'OPEN', '', 1, 0, 1, 1, 0, 5
+FROM scheduler_task, generate_series(1, %(tasks)s) AS number WHERE job_id = %(job)s
+"""
+_HISTORY = """
+WITH done AS (
+  UPDATE scheduler_task SET open_executions = 0, claims = 1 WHERE job_id = %(job)s AND index BETWEEN 1 AND 2000
+  RETURNING id)
+INSERT INTO scheduler_attempt (task_id, lease_id, node_id, owner_key, token, purpose, state, reason, detail,
+  price_micro, lot_milli, progress_permille, reported_log_tail, result_digest, receipt, receipt_signature,
+  deadline_at, submitted_at, metered_ms)
+SELECT done.id, lease.id, lease.node_id, 'user:' || member.user_id, 1, 'BOUGHT', 'SUBMITTED', '', '', 1, 1000, 0, '',
+  'sha256:', '{}', '', now(), now(), 1
+FROM done, marketplace_lease AS lease JOIN nodes_node AS node ON node.id = lease.node_id
+  JOIN accounts_membership AS member ON member.id = node.operator_id
+WHERE lease.id = %(lease)s
+"""
+
+
+def _nodes_of(plan):
+    yield plan
+    for below in plan.get("Plans", []):
+        yield from _nodes_of(below)
