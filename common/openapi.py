@@ -122,16 +122,19 @@ def problems(*statuses: int) -> dict[tuple[int, str], type[Problem]]:
     return {(status, PROBLEM): Problem for status in statuses}
 
 
-def describe_limits(result: dict[str, Any], generator: object, request: object, public: bool) -> dict[str, Any]:
-    """Every operation is limited (config/limits.py), so that every one may answer 429; a hook of drf-spectacular."""
-    answer = {
+def describe_all(result: dict[str, Any], generator: object, request: object, public: bool) -> dict[str, Any]:
+    """What every operation may answer, as a hook of drf-spectacular: 400, and 429 because all are limited."""
+    content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    unreadable = {"description": "The request cannot be read, or is not meant for this host.", "content": content}
+    too_many = {
         "description": "Too many requests; `Retry-After` says when the next one is served.",
         "headers": {"Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}},
-        "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": content,
     }
     for path in result["paths"].values():
         for operation in path.values():
-            operation["responses"]["429"] = answer
+            found = {"400": unreadable, **operation["responses"], "429": too_many}
+            operation["responses"] = dict(sorted(found.items()))
     return result
 
 

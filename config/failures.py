@@ -11,6 +11,13 @@ from common.openapi import PROBLEM
 _API = "/api/"
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400 for what Django will not look at: a Host that is not ours, too many fields, a tampered cookie."""
+    if request.path.startswith(_API):
+        return _problem(400, "bad_request", "The request cannot be read", type(exception).__name__)
+    return defaults.bad_request(request, exception)
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404 for an address that leads nowhere."""
     if request.path.startswith(_API):

@@ -25,5 +25,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("dashboard.urls")),
 ]
 
+handler400 = "config.failures.bad_request"
 handler404 = "config.failures.not_found"
 handler500 = "config.failures.server_error"

@@ -20,13 +20,16 @@ from accounts.authentication.second_factor import (
     set_up_address,
     used_second_factor,
 )
+from accounts.authentication.session import PageSessionScheme, SessionAuthentication
 
 __all__ = [
     "INVITATION_COOKIE",
     "ApiTokenScheme",
     "IdempotencyKeyInvalid",
     "NoMembership",
+    "PageSessionScheme",
     "ScopeNotGranted",
+    "SessionAuthentication",
     "TokenAuthentication",
     "allows",
     "choose_cooperative",

@@ -305,5 +305,19 @@ def test_a_proof_that_fails_says_what_to_sign(alices, alice):
     assert not PublisherKey.objects.exists()
 
 
+def test_a_session_posting_octets_is_told_the_method_and_not_that_its_body_is_no_form(alices):
+    checked = Client(enforce_csrf_checks=True)
+    checked.cookies = alices.cookies
+
+    unnamed = checked.post(blob_path(), DATA, OCTETS)
+    session = checked.session
+    session["_csrftoken"] = "a" * 32
+    session.save()
+    named = checked.post(blob_path(), DATA, OCTETS, headers={"X-CSRFToken": "a" * 32})
+
+    assert (unnamed.status_code, unnamed.json()["code"]) == (403, "permission_denied")
+    assert (named.status_code, named.json()["code"]) == (405, "method_not_allowed")
+
+
 def test_the_limit_of_uploads_is_a_setting():
     assert django_settings.BLOB_MAX_BYTES >= 1024 * 1024

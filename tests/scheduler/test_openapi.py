@@ -40,6 +40,29 @@ def test_every_refusal_of_the_scheduler_is_a_problem(served):
                         assert set(answer["content"]) == {"application/problem+json"}, (path, method, status)
 
 
+def test_every_operation_may_say_that_it_was_called_too_often(served):
+    for path, methods in served["paths"].items():
+        for method, operation in methods.items():
+            answer = operation["responses"]["429"]
+            assert answer["headers"]["Retry-After"]["required"], (path, method)
+            assert set(answer["content"]) == {"application/problem+json"}
+
+
+def test_queries_are_described_with_their_bounds_and_what_they_need(served):
+    parameters = {
+        parameter["name"]: parameter
+        for parameter in served["paths"]["/api/v1/market/books/{book_id}/preview"]["get"]["parameters"]
+    }
+    [limit] = [
+        parameter["schema"]
+        for parameter in served["paths"]["/api/v1/jobs"]["get"]["parameters"]
+        if parameter["name"] == "limit"
+    ]
+
+    assert (limit["minimum"], limit["maximum"]) == (1, 200)
+    assert [parameters[name]["required"] for name in ("side", "lots", "price_micro")] == [True, True, True]
+
+
 def _leaves(entry):
     for pattern in entry.url_patterns:
         if hasattr(pattern, "url_patterns"):
