@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core import policy
 from accounts.core import roles as role_table
 from accounts.models import Role, User
-from common import figures, inputs, money
+from common import figures, inputs, money, refusals
 from common.errors import AppError
 
 ROLE_WORDS = {
@@ -69,7 +69,7 @@ class ActForm(forms.Form):
     def refuse(self, error: AppError) -> None:
         """Show a refusal at the field it is about, or above the form."""
         field = error.extra.get("field")
-        self.add_error(field if field in self.fields else None, error.detail)
+        self.add_error(field if field in self.fields else None, refusals.translated(error.detail))
 
 
 class PercentField(forms.CharField):

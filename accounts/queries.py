@@ -20,6 +20,7 @@ from accounts.models import (
     User,
 )
 from common.errors import NotFound
+from common.words import said as _
 
 Row = TypeVar("Row", bound=Model)
 
@@ -37,7 +38,13 @@ def get_scoped(queryset: QuerySet[Row], membership: Membership, through: str = "
     """The one row of the membership's cooperative that fits. Raises: NotFound, for outsiders too."""
     row = scoped(queryset, membership, through).filter(**lookup).first()
     if row is None:
-        raise NotFound(f"there is no such {queryset.model._meta.verbose_name} in {membership.cooperative}")
+        raise NotFound(
+            _(
+                "there is no such %(verbose_name)s in %(cooperative)s",
+                verbose_name=queryset.model._meta.verbose_name,
+                cooperative=membership.cooperative,
+            )
+        )
     return row
 
 
@@ -130,7 +137,7 @@ def cooperative_by_slug(slug: str) -> Cooperative:
     """The cooperative of that short name. Raises: NotFound."""
     found = Cooperative.objects.filter(slug=slug).first()
     if found is None:
-        raise NotFound("there is no such cooperative here")
+        raise NotFound(_("there is no such cooperative here"))
     return found
 
 
@@ -142,7 +149,7 @@ def invitation(token: str) -> Invitation:
         .first()
     )
     if found is None:
-        raise NotFound("there is no such invitation; ask the steward who sent the link for a new one")
+        raise NotFound(_("there is no such invitation; ask the steward who sent the link for a new one"))
     return found
 
 
@@ -150,7 +157,7 @@ def setup_link(token: str) -> SetupLink:
     """The link for the first steward that carries `token`. Raises: NotFound."""
     found = SetupLink.objects.filter(token_digest=tokens.digest(token)).first()
     if found is None or Cooperative.objects.exists():
-        raise NotFound("this link is not valid; `manage.py first_steward_link` prints a new one")
+        raise NotFound(_("this link is not valid; `manage.py first_steward_link` prints a new one"))
     return found
 
 
@@ -163,7 +170,7 @@ def get_own_token(membership: Membership, token_id: int) -> ApiToken:
     """One of the member's own tokens. Raises: NotFound."""
     token = api_tokens(membership).filter(pk=token_id).first()
     if token is None:
-        raise NotFound("there is no such token of yours")
+        raise NotFound(_("there is no such token of yours"))
     return token
 
 
@@ -176,7 +183,9 @@ def current_policy(cooperative_id: int) -> tuple[int, rule_book.Rules]:
         .first()
     )
     if adoption is None:
-        raise NotFound(f"there is no cooperative {cooperative_id} with adopted rules")
+        raise NotFound(
+            _("there is no cooperative %(cooperative_id)s with adopted rules", cooperative_id=cooperative_id)
+        )
     return adoption.number, rule_book.stored(adoption.version.rules)
 
 
@@ -189,7 +198,7 @@ def policy_version(cooperative_id: int, number: int) -> PolicyVersion:
     """One version with its adoption, if any. Raises: NotFound."""
     version = policy_history(cooperative_id).filter(number=number).first()
     if version is None:
-        raise NotFound(f"there is no version {number} of these rules")
+        raise NotFound(_("there is no version %(number)s of these rules", number=number))
     return version
 
 

@@ -14,6 +14,7 @@ from django.http.request import UnreadablePostError
 from rest_framework.request import Request
 
 from common.errors import AppError, Invalid
+from common.words import said as _
 
 JSON_LIMIT_BYTES: Final = 1024 * 1024
 CHUNK_BYTES: Final = 64 * 1024
@@ -28,7 +29,7 @@ class BodyTooLarge(AppError):
 
     code = "body_too_large"
     status = 413
-    title = "The body is too large"
+    title = _("The body is too large")
 
 
 class BodyTruncated(AppError):
@@ -36,7 +37,7 @@ class BodyTruncated(AppError):
 
     code = "body_truncated"
     status = 400
-    title = "The body does not have the announced length"
+    title = _("The body does not have the announced length")
 
 
 class LengthRequired(AppError):
@@ -44,7 +45,7 @@ class LengthRequired(AppError):
 
     code = "length_required"
     status = 411
-    title = "A Content-Length is needed"
+    title = _("A Content-Length is needed")
 
 
 class NotJson(AppError):
@@ -52,7 +53,7 @@ class NotJson(AppError):
 
     code = "not_json"
     status = 415
-    title = "This content type is not accepted"
+    title = _("This content type is not accepted")
 
 
 class MalformedJson(AppError):
@@ -60,21 +61,21 @@ class MalformedJson(AppError):
 
     code = "malformed_json"
     status = 400
-    title = "The body is not valid JSON"
+    title = _("The body is not valid JSON")
 
 
 class InvalidMessage(Invalid):
     """The document is JSON, but not this message. `errors` lists field, code and words."""
 
     code = "invalid_message"
-    title = "The message cannot be accepted"
+    title = _("The message cannot be accepted")
 
 
 class InvalidQuery(Invalid):
     """The query string has names or values that the address does not take. `errors` lists them."""
 
     code = "invalid_query"
-    title = "The query cannot be accepted"
+    title = _("The query cannot be accepted")
 
 
 def announced_length(request: HttpRequest | Request, limit_bytes: int) -> int | None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from common.words import said as _
+
 
 class AppError(Exception):
     """Base of all expected failures.
@@ -13,7 +15,7 @@ class AppError(Exception):
 
     code = "app_error"
     status = 400
-    title = "The request cannot be carried out"
+    title = _("The request cannot be carried out")
 
     def __init__(self, detail: str = "", *, extra: Mapping[str, Any] | None = None) -> None:
         super().__init__(detail or self.title)
@@ -26,7 +28,7 @@ class NotFound(AppError):
 
     code = "not_found"
     status = 404
-    title = "There is no such thing here"
+    title = _("There is no such thing here")
 
 
 class Forbidden(AppError):
@@ -34,7 +36,7 @@ class Forbidden(AppError):
 
     code = "forbidden"
     status = 403
-    title = "Your role does not allow this"
+    title = _("Your role does not allow this")
 
 
 class Conflict(AppError):
@@ -42,7 +44,7 @@ class Conflict(AppError):
 
     code = "conflict"
     status = 409
-    title = "The current state does not allow this"
+    title = _("The current state does not allow this")
 
 
 class Invalid(AppError):
@@ -50,4 +52,4 @@ class Invalid(AppError):
 
     code = "invalid"
     status = 422
-    title = "The input cannot be accepted"
+    title = _("The input cannot be accepted")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from common.errors import AppError
+from common.words import said as _
 from opengrid import digests
 
 ANY: Final = "*"
@@ -20,7 +21,7 @@ class ChangedMeanwhile(AppError):
 
     code = "changed_meanwhile"
     status = 412
-    title = "This has been changed meanwhile"
+    title = _("This has been changed meanwhile")
 
 
 class VersionRequired(AppError):
@@ -28,7 +29,7 @@ class VersionRequired(AppError):
 
     code = "version_required"
     status = 428
-    title = "Say which version you are changing"
+    title = _("Say which version you are changing")
 
 
 def of(*values: int | str | None) -> str:
@@ -42,8 +43,11 @@ def wanted(headers: Mapping[str, str]) -> str:
     text = headers.get("If-Match", "").strip()
     if text != ANY and _TAG.fullmatch(text) is None:
         raise VersionRequired(
-            f"found {text[:60] or 'no If-Match header'!r}; accepted is the ETag that reading the thing gave, "
-            'such as If-Match: "0123456789abcdef0123456789abcdef", or * for any version'
+            _(
+                "found %(text)s; accepted is the ETag that reading the thing gave, such as If-Match: "
+                '"0123456789abcdef0123456789abcdef", or * for any version',
+                text=repr(text[:60] or "no If-Match header"),
+            )
         )
     return text
 
@@ -52,5 +56,10 @@ def check(expected: str | None, current: str) -> None:
     """Raises: ChangedMeanwhile unless `expected` is `current`, any, or nothing was expected."""
     if expected not in (None, ANY, current):
         raise ChangedMeanwhile(
-            f"found version {current}; you saw {expected}. Read it again and decide anew", extra={"version": current}
+            _(
+                "found version %(current)s; you saw %(expected)s. Read it again and decide anew",
+                current=current,
+                expected=expected,
+            ),
+            extra={"version": current},
         )

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from accounts.models import Cooperative, Membership
 from common import errors
+from common.words import said as _
 from marketplace.core import fit
 from marketplace.core.fit import Needs, NodeFeatures
 from marketplace.models import Book, Lease, Order, Trade
@@ -175,7 +176,7 @@ def get_order(membership: Membership, order_id: int) -> Order:
     """One order of the member's. Raises: errors.NotFound."""
     order = orders_of(membership).filter(pk=order_id).first()
     if order is None:
-        raise errors.NotFound("there is no such order of yours")
+        raise errors.NotFound(_("there is no such order of yours"))
     return order
 
 

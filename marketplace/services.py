@@ -11,6 +11,7 @@ from django.utils.translation import gettext_noop
 
 from accounts.models import Cooperative, Membership
 from common import errors, live, locks
+from common.words import said as _
 from marketplace.core import events
 from marketplace.core.fit import Needs
 from marketplace.core.orders import BuyOrder, Reason, SellOrder, TimeInForce
@@ -30,21 +31,21 @@ class PriceBelowFloor(errors.Invalid):
     """A node is offered below the least price its owner set."""
 
     code = "price_below_floor"
-    title = "The price is below the floor that the node's owner set"
+    title = _("The price is below the floor that the node's owner set")
 
 
 class NodeNotOfferable(errors.Conflict):
     """The node's state does not allow offers, or it has nothing to sell."""
 
     code = "node_not_offerable"
-    title = "This node cannot be offered now"
+    title = _("This node cannot be offered now")
 
 
 class OrderClosed(errors.Conflict):
     """The order has left the book."""
 
     code = "order_closed"
-    title = "This order has already left the book"
+    title = _("This order has already left the book")
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def book_for(cooperative: Cooperative, resource_class: str = CPU) -> Book:
     pool = pool_of(cooperative)
     book = pool.books.select_related("resource_class").filter(resource_class__code=resource_class).first()
     if book is None:
-        raise errors.NotFound(f"the pool trades no class {resource_class!r}")
+        raise errors.NotFound(_("the pool trades no class %(resource_class)s", resource_class=repr(resource_class)))
     return book
 
 
@@ -236,10 +237,10 @@ def cancel_order(*, order: Order, by: Membership | None = None, reason: str = Re
     Raises: errors.NotFound for somebody else's order, OrderClosed.
     """
     if by is not None and order.placed_by_id != by.pk:
-        raise errors.NotFound(f"there is no order {order.pk} of yours")
+        raise errors.NotFound(_("there is no order %(order)s of yours", order=order.pk))
     order.refresh_from_db(fields=["state"])
     if order.state not in LIVE_STATES:
-        raise OrderClosed(f"the order is {order.state}")
+        raise OrderClosed(_("the order is %(state)s", state=order.state))
     _cancel([order], reason)
 
 
@@ -289,11 +290,23 @@ def keep_standing_offer(*, node: Node, lots: int, price_micro: int) -> Order:
 
 def _require_offerable(node: Node, by: Membership, price_micro: int) -> None:
     if node.operator_id != by.pk:
-        raise errors.NotFound(f"there is no node {node.pk} of yours")
+        raise errors.NotFound(_("there is no node %(node)s of yours", node=node.pk))
     if node.state not in states.WORKING or not node.sellable_lots:
-        raise NodeNotOfferable(f"the node is {node.state} and has {node.sellable_lots} lots to sell")
+        raise NodeNotOfferable(
+            _(
+                "the node is %(state)s and has %(sellable_lots)s lots to sell",
+                state=node.state,
+                sellable_lots=node.sellable_lots,
+            )
+        )
     if price_micro < node.floor_price_micro:
-        raise PriceBelowFloor(f"{price_micro} micro-credits per unit-hour; the floor is {node.floor_price_micro}")
+        raise PriceBelowFloor(
+            _(
+                "%(price_micro)s micro-credits per unit-hour; the floor is %(floor_price_micro)s",
+                price_micro=price_micro,
+                floor_price_micro=node.floor_price_micro,
+            )
+        )
 
 
 @transaction.atomic

@@ -21,6 +21,7 @@ from rest_framework.views import APIView
 
 from common import bodies, clock
 from common.errors import AppError
+from common.words import said as _
 from nodes import queries
 from nodes.core import states
 from nodes.models import Node
@@ -36,7 +37,7 @@ class NodeRefused(AppError):
     """The request is not provably that of a node; `code` is opengrid's reason."""
 
     status = 401
-    title = "This node's signature is not accepted"
+    title = _("This node's signature is not accepted")
 
     def __init__(self, code: str, detail: str, *, now: datetime | None = None) -> None:
         """`now` goes out as `server_time`, so that an agent can correct its clock."""
@@ -49,7 +50,7 @@ class NodeRetired(AppError):
 
     code = "node_retired"
     status = 403
-    title = "This node has been retired"
+    title = _("This node has been retired")
 
 
 class NodeSignatureAuthentication(BaseAuthentication):

@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 from accounts.models import Membership
 from common import versions
 from common.errors import NotFound
+from common.words import said as _
 from nodes.core import states
 from nodes.models import CapabilityStatement, Node, NodeEvent, NodeShare
 
@@ -125,7 +126,7 @@ def get_node(cooperative_id: int, node_id: int) -> Node:
     """A node of this cooperative. Raises: NotFound, also for another cooperative's node."""
     node = nodes_of(cooperative_id).filter(pk=node_id).first()
     if node is None:
-        raise NotFound(f"this cooperative has no node {node_id}")
+        raise NotFound(_("this cooperative has no node %(node_id)s", node_id=node_id))
     return node
 
 

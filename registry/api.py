@@ -14,6 +14,7 @@ from accounts.models import Membership
 from common import bodies, clock, paging
 from common.errors import AppError, Forbidden, NotFound
 from common.openapi import problems, query, reply
+from common.words import said as _
 from opengrid import digests
 from registry import blobs, queries, serializers, services
 from registry.core import publishers
@@ -27,7 +28,7 @@ class OctetsExpected(AppError):
 
     code = "octets_expected"
     status = 415
-    title = "This content type is not accepted"
+    title = _("This content type is not accepted")
 
 
 class BlobView(APIView):

@@ -22,6 +22,7 @@ from django.http import FileResponse
 
 from common.bodies import BodyTooLarge
 from common.errors import AppError
+from common.words import said as _
 from opengrid import digests
 from registry.models import BlobContent
 
@@ -35,7 +36,7 @@ class BlobMissing(AppError):
 
     code = "blob_missing"
     status = 503
-    title = "The file is not in the store"
+    title = _("The file is not in the store")
 
 
 class StorageFull(AppError):
@@ -43,7 +44,7 @@ class StorageFull(AppError):
 
     code = "storage_full"
     status = 503
-    title = "There is no room for the file at the moment"
+    title = _("There is no room for the file at the moment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def open_blob(digest: str) -> BinaryIO:
     except FileNotFoundError as error:
         content = BlobContent.objects.filter(blob__digest=digest).values_list("data", flat=True).first()
         if content is None:
-            raise BlobMissing(f"{digest} has to be uploaded again") from error
+            raise BlobMissing(_("%(digest)s has to be uploaded again", digest=digest)) from error
         return io.BytesIO(bytes(content))
 
 
@@ -155,7 +156,10 @@ def _copy(chunks: Iterable[bytes], file: BinaryIO, limit_bytes: int) -> tuple[st
         size += len(chunk)
         if size > limit_bytes:
             raise BodyTooLarge(
-                f"more than {limit_bytes} bytes came; at most {limit_bytes} are accepted",
+                _(
+                    "more than %(limit_bytes)s bytes came; at most %(limit_bytes)s are accepted",
+                    limit_bytes=limit_bytes,
+                ),
                 extra={"limit_bytes": limit_bytes},
             )
         sha256.update(chunk)
@@ -171,7 +175,7 @@ def _storage_errors() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull("nothing was stored; try again later") from error
+            raise StorageFull(_("nothing was stored; try again later")) from error
         raise
 
 

@@ -6,6 +6,7 @@ from django.db.models import Prefetch, QuerySet
 
 from accounts.models import Membership
 from common.errors import Conflict, NotFound
+from common.words import said as _
 from opengrid import manifest as manifests
 from opengrid import messages
 from registry.models import Blob, BlobGrant, Model, ModelVersion, PublisherKey
@@ -15,14 +16,14 @@ class VersionWithdrawn(Conflict):
     """The publisher has withdrawn this version; new jobs cannot use it."""
 
     code = "version_withdrawn"
-    title = "This model version has been withdrawn"
+    title = _("This model version has been withdrawn")
 
 
 class PublisherKeyRevoked(Conflict):
     """The key that signed this version is no longer trusted."""
 
     code = "publisher_key_revoked"
-    title = "The key that signed this version has been revoked"
+    title = _("The key that signed this version has been revoked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def usable_blob(membership: Membership, digest: str) -> Blob:
     """The blob, when the member has a grant for it. Raises: NotFound, also where others have one."""
     blob = Blob.objects.filter(digest=digest, grants__membership=membership).first()
     if blob is None:
-        raise NotFound(f"you have no file {digest[:71]}; upload it first")
+        raise NotFound(_("you have no file %(digest)s; upload it first", digest=digest[:71]))
     return blob
 
 
@@ -84,7 +85,7 @@ def version_of(cooperative_id: int, version_id: int) -> ModelVersion:
         .first()
     )
     if version is None:
-        raise NotFound(f"this cooperative has no model version {version_id}")
+        raise NotFound(_("this cooperative has no model version %(version_id)s", version_id=version_id))
     return version
 
 
@@ -92,9 +93,9 @@ def runnable_version(cooperative_id: int, version_id: int) -> ModelVersion:
     """A version that new jobs may use. Raises: NotFound, VersionWithdrawn, PublisherKeyRevoked."""
     version = version_of(cooperative_id, version_id)
     if version.withdrawn_at is not None:
-        raise VersionWithdrawn(f"{version} was withdrawn; choose another version")
+        raise VersionWithdrawn(_("%(version)s was withdrawn; choose another version", version=version))
     if version.publisher_key.revoked_at is not None:
-        raise PublisherKeyRevoked(f"{version} has to be published anew with another key")
+        raise PublisherKeyRevoked(_("%(version)s has to be published anew with another key", version=version))
     return version
 
 

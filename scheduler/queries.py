@@ -10,6 +10,7 @@ from django.db.models import Case, Count, Exists, F, OuterRef, Prefetch, Q, Quer
 from accounts.core import roles
 from accounts.models import Membership
 from common import errors
+from common.words import said as _
 from ledger import queries as ledger
 from marketplace.models import Lease
 from nodes import queries as nodes
@@ -98,7 +99,7 @@ def job_for(membership: Membership, job_id: int, *, sees_all: bool | None = None
         .first()
     )
     if job is None:
-        raise errors.NotFound(f"there is no job {job_id} that you may see")
+        raise errors.NotFound(_("there is no job %(job_id)s that you may see", job_id=job_id))
     return job
 
 
@@ -146,7 +147,7 @@ def task_of(job: Job, index: int) -> Task:
     attempts = Attempt.objects.select_related("node").order_by("-pk")
     task = Task.objects.filter(job=job, index=index).prefetch_related(Prefetch("attempts", attempts)).first()
     if task is None:
-        raise errors.NotFound(f"job {job.pk} has no task {index}")
+        raise errors.NotFound(_("job %(job)s has no task %(index)s", job=job.pk, index=index))
     return task
 
 

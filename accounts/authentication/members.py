@@ -17,7 +17,9 @@ from rest_framework.request import Request
 from accounts import queries, services
 from accounts.core import roles
 from accounts.models import ApiToken, Cooperative, Membership, User
+from common import refusals
 from common.errors import Forbidden, NotFound
+from common.words import said as _
 
 COOPERATIVE_KEY = "cooperative_id"
 INVITATION_COOKIE = "invitation"
@@ -30,20 +32,20 @@ class NoMembership(Forbidden):
     """The person is known and belongs to no cooperative."""
 
     code = "no_membership"
-    title = "You belong to no cooperative yet"
+    title = _("You belong to no cooperative yet")
 
 
 class ScopeNotGranted(Forbidden):
     """The API token was made without the scope that this needs."""
 
     code = "scope_not_granted"
-    title = "This token's scopes do not allow this"
+    title = _("This token's scopes do not allow this")
 
 
 def person_of(request: HttpRequest | Request) -> User:
     """Who is signed in, or whose token it is. Raises: NotFound (signed out)."""
     if not (request.user and request.user.is_authenticated):
-        raise NotFound("log in first")
+        raise NotFound(_("log in first"))
     return request.user
 
 
@@ -53,7 +55,7 @@ def current_membership(request: HttpRequest | Request) -> Membership:
     chosen = request.session.get(COOPERATIVE_KEY)
     membership = (own.filter(cooperative_id=chosen).first() if chosen else None) or own.first()
     if membership is None:
-        raise NoMembership("ask a steward of a cooperative for an invitation link, then open it")
+        raise NoMembership(_("ask a steward of a cooperative for an invitation link, then open it"))
     return membership
 
 
@@ -73,7 +75,7 @@ def membership_of(request: HttpRequest | Request, cooperative: Cooperative | int
     else:
         found = None
     if found is None:
-        raise NotFound("there is no such cooperative of yours")
+        raise NotFound(_("there is no such cooperative of yours"))
     return found
 
 
@@ -93,8 +95,12 @@ def require(
     if isinstance(token, ApiToken) and not roles.token_may(membership.roles, token.scopes, permission):
         accepted = [scope for scope in roles.SCOPES if permission in roles.SCOPE_PERMISSIONS[scope]]
         raise ScopeNotGranted(
-            f"this token has the scopes {', '.join(token.scopes)}; "
-            f"{permission} needs {' or '.join(accepted) or 'a session, no token can do this'}",
+            _(
+                "this token has the scopes %(scopes)s; %(permission)s needs %(accepted)s",
+                scopes=", ".join(token.scopes),
+                permission=permission,
+                accepted=" or ".join(accepted) or "a session, no token can do this",
+            ),
             extra={"permission": permission, "accepted_scopes": accepted},
         )
     return membership
@@ -136,9 +142,9 @@ def member_page(
                 context = {"error": error, "cooperatives": queries.open_cooperatives(person_of(request))}
                 return render(request, "accounts/no_membership.html", context, status=error.status)
             except NotFound as error:
-                raise Http404(error.detail) from error
+                raise Http404(refusals.translated(error.detail)) from error
             except Forbidden as error:
-                raise PermissionDenied(error.detail) from error
+                raise PermissionDenied(refusals.translated(error.detail)) from error
 
         return login_required(page)
 

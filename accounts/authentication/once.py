@@ -15,6 +15,7 @@ from accounts import services
 from accounts.models import ApiToken
 from common import bodies, clock
 from common.errors import Invalid
+from common.words import said as _
 from opengrid import digests
 
 HEADER: Final = "Idempotency-Key"
@@ -29,7 +30,7 @@ class IdempotencyKeyInvalid(Invalid):
     """The header is missing where it must be, too long, or not plain text."""
 
     code = "idempotency_key_invalid"
-    title = "The idempotency key cannot be accepted"
+    title = _("The idempotency key cannot be accepted")
 
 
 def once(*, is_required: bool = False) -> Callable[[Handler], Handler]:
@@ -79,9 +80,9 @@ def _key(request: Request, is_required: bool) -> str | None:
     key: str | None = request.headers.get(HEADER)
     accepted = f"accepted are 1 to {LONGEST} printable ASCII characters, drawn at random for each new request"
     if key is None and is_required:
-        raise IdempotencyKeyInvalid(f"found no {HEADER} header; {accepted}")
+        raise IdempotencyKeyInvalid(_("found no %(header)s header; %(accepted)s", header=HEADER, accepted=accepted))
     if key is not None and not (0 < len(key) <= LONGEST and key.isascii() and key.isprintable()):
-        raise IdempotencyKeyInvalid(f"found {len(key)} characters; {accepted}")
+        raise IdempotencyKeyInvalid(_("found %(count)s characters; %(accepted)s", count=len(key), accepted=accepted))
     return key
 
 

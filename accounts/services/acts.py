@@ -8,6 +8,7 @@ from django.db.models import Model
 from accounts.models import Membership, StewardAct
 from common import trace
 from common.errors import Invalid
+from common.words import said as _
 
 MOST_CHARACTERS = 500
 
@@ -16,7 +17,7 @@ class ReasonNeeded(Invalid):
     """Whoever acts on what belongs to somebody else says why, in 1 to 500 characters."""
 
     code = "reason_needed"
-    title = "A reason is needed"
+    title = _("A reason is needed")
 
 
 def checked_reason(text: str) -> str:
@@ -24,7 +25,11 @@ def checked_reason(text: str) -> str:
     reason = text.strip()
     if not 0 < len(reason) <= MOST_CHARACTERS:
         raise ReasonNeeded(
-            f"found {len(reason)} characters; accepted are 1 to {MOST_CHARACTERS}, which the person it concerns reads",
+            _(
+                "found %(count)s characters; accepted are 1 to %(most_characters)s, which the person it concerns reads",
+                count=len(reason),
+                most_characters=MOST_CHARACTERS,
+            ),
             extra={"field": "reason"},
         )
     return reason

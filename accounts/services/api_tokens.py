@@ -12,6 +12,7 @@ from accounts.core import roles, tokens
 from accounts.models import ApiToken, Membership
 from accounts.services import permissions
 from common.errors import Invalid, NotFound
+from common.words import said as _
 
 USE_NOTED_EVERY = timedelta(minutes=1)
 
@@ -20,7 +21,7 @@ class TokenRefused(Invalid):
     """No token can be made from this name, these scopes or this time."""
 
     code = "token_refused"
-    title = "This token cannot be made"
+    title = _("This token cannot be made")
 
 
 @transaction.atomic
@@ -39,14 +40,15 @@ def issue_api_token(
     membership = permissions.require(membership, "cooperative.view")
     wanted, name = set(scopes), name.strip()
     if not name or len(name) > 100:
-        raise TokenRefused("a name of 1 to 100 characters tells tokens apart", extra={"field": "name"})
+        raise TokenRefused(_("a name of 1 to 100 characters tells tokens apart"), extra={"field": "name"})
     if not wanted or not wanted.issubset(roles.SCOPES):
         found = ", ".join(sorted(wanted)) or "no scope"
         raise TokenRefused(
-            f"found {found}; accepted are one or more of {', '.join(roles.SCOPES)}", extra={"field": "scopes"}
+            _("found %(found)s; accepted are one or more of %(scopes)s", found=found, scopes=", ".join(roles.SCOPES)),
+            extra={"field": "scopes"},
         )
     if expires_at is not None and expires_at <= now:
-        raise TokenRefused("the token would have expired already", extra={"field": "expires_at"})
+        raise TokenRefused(_("the token would have expired already"), extra={"field": "expires_at"})
     secret = tokens.BEGINNING + secrets.token_urlsafe(32)
     token = ApiToken.objects.create(
         membership=membership,
@@ -64,7 +66,7 @@ def issue_api_token(
 def revoke_api_token(*, by: Membership, token: ApiToken, now: datetime) -> None:
     """End one of the member's own tokens. Raises: NotFound for others' tokens and ended ones."""
     if not queries.api_tokens(by).filter(pk=token.pk).update(revoked_at=now):
-        raise NotFound("there is no such token of yours")
+        raise NotFound(_("there is no such token of yours"))
 
 
 @transaction.atomic

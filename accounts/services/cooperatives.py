@@ -19,27 +19,28 @@ from accounts.models import (
 from accounts.services import acts, permissions
 from common import live, versions
 from common.errors import Conflict, Invalid
+from common.words import said as _
 
 
 class SlugTaken(Conflict):
     """Another cooperative has this short name."""
 
     code = "slug_taken"
-    title = "This short name is taken"
+    title = _("This short name is taken")
 
 
 class UnknownRole(Invalid):
     """The roles named are none or not all known."""
 
     code = "unknown_role"
-    title = "These roles do not exist"
+    title = _("These roles do not exist")
 
 
 class LastSteward(Conflict):
     """Without a steward nobody could act for the cooperative any more."""
 
     code = "last_steward"
-    title = "A cooperative keeps at least one steward"
+    title = _("A cooperative keeps at least one steward")
 
 
 @transaction.atomic
@@ -52,7 +53,9 @@ def found_cooperative(*, name: str, slug: str, founder: User, now: datetime) -> 
         with transaction.atomic():
             cooperative = Cooperative.objects.create(name=name, slug=slug, founded_at=now)
     except IntegrityError as error:
-        raise SlugTaken(f"{slug!r} is taken by another cooperative; choose another short name") from error
+        raise SlugTaken(
+            _("%(slug)s is taken by another cooperative; choose another short name", slug=repr(slug))
+        ) from error
     membership = Membership.objects.create(
         cooperative=cooperative,
         user=founder,
@@ -85,7 +88,11 @@ def known_roles(wanted: Iterable[str]) -> list[str]:
     found = set(wanted)
     if not found or not found.issubset(roles.ALL):
         raise UnknownRole(
-            f"found {', '.join(sorted(found)) or 'no role'}; accepted are one or more of {', '.join(roles.ALL)}"
+            _(
+                "found %(found)s; accepted are one or more of %(all)s",
+                found=", ".join(sorted(found)) or "no role",
+                all=", ".join(roles.ALL),
+            )
         )
     return [role for role in roles.ALL if role in found]
 
@@ -164,5 +171,9 @@ def _keep_a_steward(membership: Membership, wanted: list[str]) -> None:
     others = queries.members(membership.cooperative).exclude(pk=membership.pk)
     if not others.filter(roles__contains=[roles.STEWARD]).exists():
         raise LastSteward(
-            f"{membership.user} is the only steward of {membership.cooperative}; make another member a steward first"
+            _(
+                "%(membership)s is the only steward of %(cooperative)s; make another member a steward first",
+                membership=membership.user,
+                cooperative=membership.cooperative,
+            )
         )

@@ -15,6 +15,7 @@ from accounts.models import CreditIssue, Membership, StewardAct
 from accounts.services import acts, permissions
 from common import live, money
 from common.errors import Conflict, Invalid
+from common.words import said as _
 from ledger import queries as ledger_queries
 from ledger import services as ledger
 from ledger.core.postings import Entry
@@ -26,21 +27,21 @@ class IssueRefused(Invalid):
     """The amount, the address or the reason cannot be accepted; `extra["field"]` names which."""
 
     code = "credit_issue_refused"
-    title = "This credit cannot be issued"
+    title = _("This credit cannot be issued")
 
 
 class IssuanceLimitReached(Conflict):
     """More credit would be outstanding than the policy allows."""
 
     code = "issuance_limit_reached"
-    title = "The limit of outstanding credit is reached"
+    title = _("The limit of outstanding credit is reached")
 
 
 class AlreadyDecided(Conflict):
     """The wish has been issued or refused."""
 
     code = "credit_issue_already_decided"
-    title = "This has been decided"
+    title = _("This has been decided")
 
 
 @transaction.atomic
@@ -54,13 +55,13 @@ def propose_credit_issue(
     by = permissions.acting(by, "credit.issue")
     reason = reason.strip()
     if not 0 < len(reason) <= 500:
-        raise IssueRefused("a reason of 1 to 500 characters is needed", extra={"field": "reason"})
+        raise IssueRefused(_("a reason of 1 to 500 characters is needed"), extra={"field": "reason"})
     if amount_micro <= 0:
         raise IssueRefused(
-            f"found {money.format_credits(amount_micro)}; accepted is more than zero",
+            _("found %(amount_micro)s; accepted is more than zero", amount_micro=money.format_credits(amount_micro)),
             extra={"field": "amount_micro"},
         )
-    _, rules = queries.current_policy(by.cooperative_id)
+    _number, rules = queries.current_policy(by.cooperative_id)
     _check_target(by, to_address)
     _check_limit(by.cooperative_id, amount_micro, rules)
     alone = _issued_alone(by.cooperative_id, since=now - ALONE_WITHIN) + amount_micro
@@ -93,7 +94,7 @@ def approve_credit_issue(*, by: Membership, issue: CreditIssue, now: datetime) -
     by = permissions.acting(by, "credit.issue")
     issue = _pending(by, issue)
     permissions.check_second(by, issue.proposed_by)
-    _, rules = queries.current_policy(by.cooperative_id)
+    _number, rules = queries.current_policy(by.cooperative_id)
     _check_target(by, issue.to_address)
     _check_limit(by.cooperative_id, issue.amount_micro, rules)
     return _decide(issue, by, CreditIssue.State.ISSUED, now)
@@ -109,7 +110,13 @@ def refuse_credit_issue(*, by: Membership, issue: CreditIssue, now: datetime, re
 def _pending(by: Membership, issue: CreditIssue) -> CreditIssue:
     found = queries.get_scoped(CreditIssue.objects.select_related("proposed_by__user", "cooperative"), by, pk=issue.pk)
     if found.state != CreditIssue.State.PROPOSED:
-        raise AlreadyDecided(f"it was {found.get_state_display().lower()} at {found.decided_at:%Y-%m-%d %H:%M} UTC")
+        raise AlreadyDecided(
+            _(
+                "it was %(found)s at %(decided_at)s UTC",
+                found=found.get_state_display().lower(),
+                decided_at=f"{found.decided_at:%Y-%m-%d %H:%M}",
+            )
+        )
     return found
 
 
@@ -120,7 +127,7 @@ def _decide(issue: CreditIssue, by: Membership, state: str, now: datetime, reaso
     )
     issue.refresh_from_db()
     if not decided:
-        raise AlreadyDecided(f"it is {issue.state} already")
+        raise AlreadyDecided(_("it is %(state)s already", state=issue.state))
     issued = state == CreditIssue.State.ISSUED
     acts.record_act(
         by=by,
@@ -147,8 +154,12 @@ def _decide(issue: CreditIssue, by: Membership, state: str, now: datetime, reaso
 def _check_target(by: Membership, address: str) -> None:
     if address not in queries.issue_targets(by.cooperative):
         raise IssueRefused(
-            f"found {address}; accepted are the treasury, the assurance fund and the wallets of members of "
-            f"{by.cooperative}",
+            _(
+                "found %(address)s; accepted are the treasury, the assurance fund and the wallets of "
+                "members of %(cooperative)s",
+                address=address,
+                cooperative=by.cooperative,
+            ),
             extra={"field": "to_address"},
         )
 
@@ -158,9 +169,13 @@ def _check_limit(cooperative_id: int, amount_micro: int, rules: policy.Rules) ->
     left = max(rules.issuance_limit_micro - outstanding, 0)
     if amount_micro > left:
         raise IssuanceLimitReached(
-            f"{money.format_credits(outstanding)} credits are outstanding of at most "
-            f"{money.format_credits(rules.issuance_limit_micro)}; "
-            f"accepted are up to {money.format_credits(left)}",
+            _(
+                "%(outstanding)s credits are outstanding of at most %(issuance_limit_micro)s; accepted "
+                "are up to %(left)s",
+                outstanding=money.format_credits(outstanding),
+                issuance_limit_micro=money.format_credits(rules.issuance_limit_micro),
+                left=money.format_credits(left),
+            ),
             extra={"field": "amount_micro", "available_micro": left},
         )
 

@@ -13,6 +13,7 @@ from accounts.models import Cooperative, Membership, SetupLink
 from accounts.services import cooperatives, people
 from common import locks
 from common.errors import Conflict
+from common.words import said as _
 
 VALID_HOURS = 24
 _SETUP = "setup"
@@ -22,7 +23,7 @@ class SetupLinkExpired(Conflict):
     """The link came too late."""
 
     code = "setup_link_expired"
-    title = "This link has expired"
+    title = _("This link has expired")
 
 
 @transaction.atomic
@@ -61,7 +62,10 @@ def use_first_steward_link(
     link = queries.setup_link(token)
     if link.expires_at <= now:
         raise SetupLinkExpired(
-            f"it was valid until {link.expires_at:%Y-%m-%d %H:%M} UTC; `manage.py first_steward_link` prints a new one"
+            _(
+                "it was valid until %(expires_at)s UTC; `manage.py first_steward_link` prints a new one",
+                expires_at=f"{link.expires_at:%Y-%m-%d %H:%M}",
+            )
         )
     link.delete()
     user = people.create_person(email=email, password=password, display_name=display_name)

@@ -13,6 +13,7 @@ from accounts.models import Cooperative, Invitation, Membership, StewardAct, Use
 from accounts.services import acts, cooperatives, people, permissions
 from common import live
 from common.errors import Conflict, Forbidden
+from common.words import said as _
 
 VALID_DAYS = 7
 
@@ -21,35 +22,35 @@ class InvitationExpired(Conflict):
     """The link came too late."""
 
     code = "invitation_expired"
-    title = "This invitation has expired"
+    title = _("This invitation has expired")
 
 
 class InvitationRevoked(Conflict):
     """A steward took the link back, or whoever sent it may no longer invite."""
 
     code = "invitation_revoked"
-    title = "This invitation has been taken back"
+    title = _("This invitation has been taken back")
 
 
 class InvitationUsed(Conflict):
     """The link has made somebody a member already."""
 
     code = "invitation_used"
-    title = "This invitation has been used"
+    title = _("This invitation has been used")
 
 
 class InvitationForAnother(Forbidden):
     """The link was made for one e-mail address, and the bearer has not shown to own it."""
 
     code = "invitation_for_another"
-    title = "This invitation is for another e-mail address"
+    title = _("This invitation is for another e-mail address")
 
 
 class AlreadyMember(Conflict):
     """The bearer belongs to the cooperative already; the link stays unused."""
 
     code = "already_member"
-    title = "You are a member already"
+    title = _("You are a member already")
 
 
 @transaction.atomic
@@ -90,7 +91,7 @@ def accept_invitation(*, token: str, user: User, now: datetime, display_name: st
     check_usable(invitation=invitation, now=now)
     if invitation.email and not people.has_verified(user, invitation.email):
         raise InvitationForAnother(
-            "log in with the e-mail address that the invitation was sent to, or add and verify that address"
+            _("log in with the e-mail address that the invitation was sent to, or add and verify that address")
         )
     membership = admit(invitation.cooperative, user, invitation.roles, now)
     claimed = Invitation.objects.filter(
@@ -99,7 +100,7 @@ def accept_invitation(*, token: str, user: User, now: datetime, display_name: st
     if not claimed:
         invitation.refresh_from_db()
         check_usable(invitation=invitation, now=now)
-        raise InvitationUsed("somebody else has accepted this invitation; ask for another one")
+        raise InvitationUsed(_("somebody else has accepted this invitation; ask for another one"))
     if display_name and display_name != user.display_name:
         user.display_name = display_name
         user.save(update_fields=["display_name"])
@@ -117,9 +118,9 @@ def revoke_invitation(*, by: Membership, invitation: Invitation, now: datetime) 
     )
     invitation.refresh_from_db()
     if not revoked and invitation.accepted_at:
-        raise InvitationUsed("somebody has accepted it; end that membership instead")
+        raise InvitationUsed(_("somebody has accepted it; end that membership instead"))
     if not revoked:
-        raise InvitationRevoked("it has been taken back before")
+        raise InvitationRevoked(_("it has been taken back before"))
     acts.record_act(
         by=by,
         act=StewardAct.Act.REVOKE_INVITATION,
@@ -132,16 +133,22 @@ def revoke_invitation(*, by: Membership, invitation: Invitation, now: datetime) 
 
 def check_usable(*, invitation: Invitation, now: datetime) -> None:
     """Raises: InvitationUsed, InvitationRevoked, InvitationExpired, each saying what can be done."""
-    again = f"ask a steward of {invitation.cooperative} for a new link"
+    again = _("ask a steward of %(cooperative)s for a new link", cooperative=invitation.cooperative)
     if invitation.accepted_at:
-        raise InvitationUsed(f"a link works once and this one was accepted; {again}")
+        raise InvitationUsed(_("a link works once and this one was accepted; %(again)s", again=again))
     if invitation.revoked_at:
-        raise InvitationRevoked(f"a steward has taken this link back; {again}")
+        raise InvitationRevoked(_("a steward has taken this link back; %(again)s", again=again))
     if invitation.expires_at <= now:
-        raise InvitationExpired(f"it was valid until {invitation.expires_at:%Y-%m-%d %H:%M} UTC; {again}")
+        raise InvitationExpired(
+            _(
+                "it was valid until %(expires_at)s UTC; %(again)s",
+                expires_at=f"{invitation.expires_at:%Y-%m-%d %H:%M}",
+                again=again,
+            )
+        )
     sender = invitation.invited_by
     if sender and (sender.left_at or not role_table.may(sender.roles, "members.invite")):
-        raise InvitationRevoked(f"whoever made this link may no longer invite; {again}")
+        raise InvitationRevoked(_("whoever made this link may no longer invite; %(again)s", again=again))
 
 
 def admit(cooperative: Cooperative, user: User, roles: list[str], now: datetime) -> Membership:
@@ -155,4 +162,6 @@ def admit(cooperative: Cooperative, user: User, roles: list[str], now: datetime)
         with transaction.atomic():
             return Membership.objects.create(cooperative=cooperative, user=user, roles=roles, joined_at=now)
     except IntegrityError as error:
-        raise AlreadyMember(f"you belong to {cooperative} already; a steward can change your roles") from error
+        raise AlreadyMember(
+            _("you belong to %(cooperative)s already; a steward can change your roles", cooperative=cooperative)
+        ) from error

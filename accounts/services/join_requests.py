@@ -10,6 +10,7 @@ from accounts.models import Cooperative, JoinRequest, Membership, StewardAct, Us
 from accounts.services import acts, invitations, permissions
 from common import live
 from common.errors import Conflict, Forbidden, Invalid, NotFound
+from common.words import said as _
 
 MOST_CHARACTERS = 500
 
@@ -18,28 +19,28 @@ class JoinRequestsClosed(Forbidden):
     """The rules of the cooperative admit by invitation alone."""
 
     code = "join_requests_closed"
-    title = "This cooperative takes new members by invitation alone"
+    title = _("This cooperative takes new members by invitation alone")
 
 
 class AlreadyAsked(Conflict):
     """A request of this person waits already."""
 
     code = "already_asked"
-    title = "Your request is waiting already"
+    title = _("Your request is waiting already")
 
 
 class MessageNeeded(Invalid):
     """The stewards need a few words to decide on."""
 
     code = "message_needed"
-    title = "A few words are needed"
+    title = _("A few words are needed")
 
 
 class RequestDecided(Conflict):
     """The request does not wait any more."""
 
     code = "join_request_decided"
-    title = "This request has been decided already"
+    title = _("This request has been decided already")
 
 
 @transaction.atomic
@@ -47,19 +48,26 @@ def ask_to_join(*, user: User, cooperative: Cooperative, message: str, now: date
     """Ask the stewards. Raises: JoinRequestsClosed, invitations.AlreadyMember, AlreadyAsked, MessageNeeded."""
     _number, rules = queries.current_policy(cooperative.pk)
     if not rules.join_requests_open:
-        raise JoinRequestsClosed(f"ask a steward of {cooperative} for an invitation link")
+        raise JoinRequestsClosed(_("ask a steward of %(cooperative)s for an invitation link", cooperative=cooperative))
     words = message.strip()
     if not 0 < len(words) <= MOST_CHARACTERS:
         raise MessageNeeded(
-            f"found {len(words)} characters; accepted are 1 to {MOST_CHARACTERS}", extra={"field": "message"}
+            _(
+                "found %(count)s characters; accepted are 1 to %(most_characters)s",
+                count=len(words),
+                most_characters=MOST_CHARACTERS,
+            ),
+            extra={"field": "message"},
         )
     if queries.memberships_of(user).filter(cooperative=cooperative).exists():
-        raise invitations.AlreadyMember(f"you belong to {cooperative} already")
+        raise invitations.AlreadyMember(_("you belong to %(cooperative)s already", cooperative=cooperative))
     try:
         with transaction.atomic():
             request = JoinRequest.objects.create(cooperative=cooperative, user=user, message=words, asked_at=now)
     except IntegrityError as error:
-        raise AlreadyAsked(f"the stewards of {cooperative} have it before them; wait for their answer") from error
+        raise AlreadyAsked(
+            _("the stewards of %(cooperative)s have it before them; wait for their answer", cooperative=cooperative)
+        ) from error
     _tell_stewards(cooperative)
     return request
 
@@ -101,13 +109,13 @@ def decline_request(*, by: Membership, request: JoinRequest, reason: str, now: d
 def withdraw_request(*, user: User, request: JoinRequest, now: datetime) -> JoinRequest:
     """Take one's own request back. Raises: NotFound, RequestDecided."""
     if request.user_id != user.pk:
-        raise NotFound("there is no such request of yours")
+        raise NotFound(_("there is no such request of yours"))
     changed = JoinRequest.objects.filter(pk=request.pk, state=JoinRequest.State.WAITING).update(
         state=JoinRequest.State.WITHDRAWN, decided_at=now
     )
     request.refresh_from_db()
     if not changed:
-        raise RequestDecided(f"it is {request.state.lower()}")
+        raise RequestDecided(_("it is %(state)s", state=request.state.lower()))
     _tell_stewards(request.cooperative)
     return request
 
@@ -120,7 +128,7 @@ def _decided(by: Membership, request: JoinRequest, state: str, reason: str, now:
     )
     found = JoinRequest.objects.select_related("cooperative", "user").get(pk=own.pk)
     if not changed:
-        raise RequestDecided(f"it is {found.state.lower()}")
+        raise RequestDecided(_("it is %(state)s", state=found.state.lower()))
     _tell_stewards(found.cooperative)
     return found
 

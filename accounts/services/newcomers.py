@@ -12,13 +12,14 @@ from accounts import queries
 from accounts.models import ApiToken, Membership, User
 from accounts.services import api_tokens, invitations, people
 from common.errors import Invalid
+from common.words import said as _
 
 
 class PasswordRefused(Invalid):
     """The password is too short, too common or too much like the rest; `problems` says what."""
 
     code = "password_refused"
-    title = "This password is too easy to guess"
+    title = _("This password is too easy to guess")
 
 
 @transaction.atomic
@@ -36,8 +37,10 @@ def join_with_invitation(
     invitations.check_usable(invitation=invitation, now=now)
     if invitation.email:
         raise invitations.InvitationForAnother(
-            "this invitation is for one e-mail address, which has to be verified first: sign up on the page that the "
-            "link leads to"
+            _(
+                "this invitation is for one e-mail address, which has to be verified first: sign up on "
+                "the page that the link leads to"
+            )
         )
     user = _person(email, password, display_name)
     membership = invitations.accept_invitation(token=token, user=user, now=now)
@@ -55,6 +58,8 @@ def _person(email: str, password: str, display_name: str) -> User:
         with transaction.atomic():
             user = User.objects.create_user(email, password, display_name=display_name)
     except IntegrityError as error:
-        raise people.EmailTaken(f"{email} has an account; log in and accept the invitation there") from error
+        raise people.EmailTaken(
+            _("%(email)s has an account; log in and accept the invitation there", email=email)
+        ) from error
     EmailAddress.objects.create(user=user, email=user.email, verified=False, primary=True)
     return user

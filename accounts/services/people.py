@@ -5,13 +5,14 @@ from django.db import IntegrityError, transaction
 
 from accounts.models import User
 from common.errors import Conflict
+from common.words import said as _
 
 
 class EmailTaken(Conflict):
     """The address belongs to somebody already."""
 
     code = "email_taken"
-    title = "This e-mail address has an account already"
+    title = _("This e-mail address has an account already")
 
 
 @transaction.atomic
@@ -21,7 +22,7 @@ def create_person(*, email: str, password: str, display_name: str = "") -> User:
         with transaction.atomic():
             user = User.objects.create_user(email, password, display_name=display_name)
     except IntegrityError as error:
-        raise EmailTaken(f"{email} has an account; log in with it or give another address") from error
+        raise EmailTaken(_("%(email)s has an account; log in with it or give another address", email=email)) from error
     EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
     return user
 

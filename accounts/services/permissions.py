@@ -4,31 +4,36 @@ from accounts.core import roles
 from accounts.models import Membership
 from common import locks
 from common.errors import Conflict, Forbidden, NotFound
+from common.words import said as _
 
 
 class NotAllowed(Forbidden):
     """The member's roles do not include this permission."""
 
     code = "role_required"
-    title = "Your role does not allow this"
+    title = _("Your role does not allow this")
 
 
 class SecondStewardNeeded(Conflict):
     """Whoever proposed something about money or rules cannot also decide it."""
 
     code = "second_steward_needed"
-    title = "A second steward has to decide this"
+    title = _("A second steward has to decide this")
 
 
 def require(membership: Membership, permission: str) -> Membership:
     """The membership itself, when it is current and may. Raises: NotFound (has left), NotAllowed."""
     if membership.left_at is not None:
-        raise NotFound(f"{membership} has ended")
+        raise NotFound(_("%(membership)s has ended", membership=membership))
     if not roles.may(membership.roles, permission):
         accepted = [role for role in roles.ALL if role in roles.PERMISSIONS[permission]]
         raise NotAllowed(
-            f"your roles here are {', '.join(membership.roles)}; "
-            f"{permission} is for: {', '.join(accepted) or 'nobody'}",
+            _(
+                "your roles here are %(roles)s; %(permission)s is for: %(accepted)s",
+                roles=", ".join(membership.roles),
+                permission=permission,
+                accepted=", ".join(accepted) or "nobody",
+            ),
             extra={"permission": permission, "accepted_roles": accepted},
         )
     return membership
@@ -47,8 +52,11 @@ def acting(membership: Membership, permission: str) -> Membership:
 def check_second(by: Membership, proposer: Membership) -> None:
     """Two stewards are two people, and both still stewards. Raises: SecondStewardNeeded."""
     if by.pk == proposer.pk:
-        raise SecondStewardNeeded("you proposed this yourself; another steward has to decide it")
+        raise SecondStewardNeeded(_("you proposed this yourself; another steward has to decide it"))
     if proposer.left_at is not None or roles.STEWARD not in proposer.roles:
         raise SecondStewardNeeded(
-            f"{proposer.user} proposed this and is no longer a steward; a steward has to propose it anew"
+            _(
+                "%(proposer)s proposed this and is no longer a steward; a steward has to propose it anew",
+                proposer=proposer.user,
+            )
         )

@@ -12,34 +12,35 @@ from accounts.models import Membership, PolicyAdoption, PolicyVersion, StewardAc
 from accounts.services import acts, permissions
 from common import versions
 from common.errors import Conflict, Invalid, NotFound
+from common.words import said as _
 
 
 class PolicyRefused(Invalid):
     """The rules contradict themselves or leave their bounds; `extra["problems"]` says which."""
 
     code = "policy_refused"
-    title = "These rules cannot be proposed"
+    title = _("These rules cannot be proposed")
 
 
 class NothingChanges(Conflict):
     """The proposed rules are the rules in force."""
 
     code = "nothing_changes"
-    title = "These are the rules in force"
+    title = _("These are the rules in force")
 
 
 class AlreadyAdopted(Conflict):
     """The version is or was the rule."""
 
     code = "already_adopted"
-    title = "This version has been adopted"
+    title = _("This version has been adopted")
 
 
 class PolicySuperseded(Conflict):
     """Another version has been adopted since this one was proposed."""
 
     code = "policy_superseded"
-    title = "Another version has been adopted meanwhile"
+    title = _("Another version has been adopted meanwhile")
 
 
 @transaction.atomic
@@ -51,12 +52,12 @@ def propose_policy(*, by: Membership, rules: policy.Rules, reason: str, version:
     by = permissions.acting(by, "policy.propose")
     checked, reason = _checked(rules), reason.strip()
     if not 0 < len(reason) <= 500:
-        raise PolicyRefused("a reason of 1 to 500 characters is needed", extra={"field": "reason"})
+        raise PolicyRefused(_("a reason of 1 to 500 characters is needed"), extra={"field": "reason"})
     in_force, current = queries.current_policy(by.cooperative_id)
     versions.check(version, policy.version_of(in_force))
     changes = policy.diff(current, checked)
     if not changes:
-        raise NothingChanges(f"every rule is as in version {in_force}; change at least one")
+        raise NothingChanges(_("every rule is as in version %(in_force)s; change at least one", in_force=in_force))
     newest = queries.policy_history(by.cooperative_id).values_list("number", flat=True)[:1]
     proposed = PolicyVersion.objects.create(
         cooperative=by.cooperative,
@@ -85,15 +86,26 @@ def adopt_policy(*, by: Membership, version: PolicyVersion) -> PolicyAdoption:
     """
     by = permissions.acting(by, "policy.adopt")
     if version.cooperative_id != by.cooperative_id:
-        raise NotFound("there is no such version of your cooperative's rules")
+        raise NotFound(_("there is no such version of your cooperative's rules"))
     version = queries.policy_version(by.cooperative_id, version.number)
-    in_force, _ = queries.current_policy(by.cooperative_id)
+    in_force, _rules = queries.current_policy(by.cooperative_id)
     if hasattr(version, "adoption"):
-        raise AlreadyAdopted(f"version {version.number} was adopted by {version.adoption.adopted_by.user}")
+        raise AlreadyAdopted(
+            _(
+                "version %(number)s was adopted by %(adopted_by)s",
+                number=version.number,
+                adopted_by=version.adoption.adopted_by.user,
+            )
+        )
     if version.replaces != in_force:
         raise PolicySuperseded(
-            f"version {version.number} was proposed against version {version.replaces}; version {in_force} is in "
-            "force now. Propose it anew",
+            _(
+                "version %(number)s was proposed against version %(replaces)s; version %(in_force)s is in"
+                " force now. Propose it anew",
+                number=version.number,
+                replaces=version.replaces,
+                in_force=in_force,
+            ),
         )
     permissions.check_second(by, version.proposed_by)
     adoption = PolicyAdoption.objects.create(

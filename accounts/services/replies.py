@@ -18,6 +18,7 @@ from django.utils.encoding import force_bytes
 from accounts.models import KeptReply
 from common import locks
 from common.errors import Conflict
+from common.words import said as _
 from opengrid import digests
 
 KEPT = timedelta(hours=24)
@@ -28,7 +29,7 @@ class IdempotencyKeyReused(Conflict):
     """The key belongs to another request of the same caller."""
 
     code = "idempotency_key_reused"
-    title = "This idempotency key was used for a different request"
+    title = _("This idempotency key was used for a different request")
 
 
 @transaction.atomic
@@ -44,7 +45,7 @@ def earlier_reply(*, caller: str, key: str, fingerprint: str) -> tuple[int, byte
     if kept is None:
         return None
     if kept.fingerprint != fingerprint:
-        raise IdempotencyKeyReused("found another request under this key; a new request needs a new key")
+        raise IdempotencyKeyReused(_("found another request under this key; a new request needs a new key"))
     return kept.status, _open(bytes(kept.sealed), caller, key)
 
 
@@ -78,8 +79,10 @@ def _open(sealed: bytes, caller: str, key: str) -> bytes:
         except InvalidToken:
             continue
     raise IdempotencyKeyReused(
-        "the request was carried out under this key, and its answer was sealed with a secret key of the platform that "
-        "is gone; look at what it did, and use a new key for a new request"
+        _(
+            "the request was carried out under this key, and its answer was sealed with a secret key "
+            "of the platform that is gone; look at what it did, and use a new key for a new request"
+        )
     )
 
 

@@ -5,6 +5,7 @@ from django.db import transaction
 
 from accounts.models import User
 from common.errors import NotFound
+from common.words import said as _
 
 
 @transaction.atomic
@@ -12,5 +13,5 @@ def end_session(*, user: User, session_id: int) -> None:
     """End one of the person's own sessions; its cookie opens nothing any more. Raises: NotFound."""
     session = UserSession.objects.filter(user=user, pk=session_id).first()
     if session is None:
-        raise NotFound("there is no such session of yours")
+        raise NotFound(_("there is no such session of yours"))
     session.end()

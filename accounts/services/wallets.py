@@ -6,6 +6,7 @@ from accounts.models import Membership
 from accounts.services import permissions
 from common import live
 from common.errors import Invalid, NotFound
+from common.words import said as _
 from ledger import services as ledger
 from ledger.core.postings import MAX_REASON, Entry
 from opengrid import digests
@@ -17,7 +18,7 @@ class SendingRefused(Invalid):
     """The amount, the receiver or the reason cannot be accepted; `extra["field"]` names which."""
 
     code = "sending_refused"
-    title = "These credits cannot be sent"
+    title = _("These credits cannot be sent")
 
 
 @transaction.atomic
@@ -30,15 +31,22 @@ def send_credits(*, by: Membership, to: Membership, amount_micro: int, reason: s
     by = permissions.require(by, "wallet.send")
     reason = reason.strip()
     if not 0 < len(reason) <= MAX_REASON:
-        raise SendingRefused(f"a reason of 1 to {MAX_REASON} characters is needed", extra={"field": "reason"})
+        raise SendingRefused(
+            _("a reason of 1 to %(max_reason)s characters is needed", max_reason=MAX_REASON), extra={"field": "reason"}
+        )
     if not 0 < amount_micro <= MOST_MICRO:
         raise SendingRefused(
-            f"found {amount_micro} micro-credits; accepted are 1 to {MOST_MICRO}", extra={"field": "amount_micro"}
+            _(
+                "found %(amount_micro)s micro-credits; accepted are 1 to %(most_micro)s",
+                amount_micro=amount_micro,
+                most_micro=MOST_MICRO,
+            ),
+            extra={"field": "amount_micro"},
         )
     if to.cooperative_id != by.cooperative_id or to.left_at is not None:
-        raise NotFound("there is no such member of your cooperative")
+        raise NotFound(_("there is no such member of your cooperative"))
     if to.pk == by.pk:
-        raise SendingRefused("this is your own wallet; accepted is another member's", extra={"field": "to"})
+        raise SendingRefused(_("this is your own wallet; accepted is another member's"), extra={"field": "to"})
     transfer_key = f"send:{by.pk}:{digests.of_bytes(key.encode()).removeprefix('sha256:')[:40]}"
     transfer_id = ledger.transfer(
         key=transfer_key,

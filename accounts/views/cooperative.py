@@ -16,7 +16,7 @@ from accounts.authentication import choose_cooperative, member_page
 from accounts.core import policy, roles
 from accounts.forms import RULE_WORDS, CreditIssueForm, InviteForm, MemberRolesForm, role_names, show_rule
 from accounts.models import CreditIssue, Membership
-from common import figures, money, versions
+from common import figures, money, refusals, versions
 from common.clock import database_now
 from common.errors import NotFound
 from ledger import queries as ledger
@@ -93,7 +93,7 @@ def end_membership(request: HttpRequest, membership: Membership, membership_id: 
     try:
         services.leave(membership=member, by=membership, now=database_now())
     except services.LastSteward as error:
-        messages.error(request, f"{error.title}: {error.detail}")
+        messages.error(request, refusals.told(error))
         return redirect("cooperative")
     messages.success(
         request,
@@ -109,7 +109,7 @@ def switch_cooperative(request: HttpRequest, membership: Membership) -> HttpResp
     wanted = request.POST.get("membership", "")
     chosen = queries.memberships_of(membership.user).filter(pk=wanted).first() if wanted.isdecimal() else None
     if chosen is None:
-        raise NotFound("there is no such membership of yours")
+        raise NotFound(_("there is no such membership of yours"))
     choose_cooperative(request, chosen)
     target = request.POST.get("next", "")
     if not url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
@@ -152,7 +152,7 @@ def decide_credit_issue(request: HttpRequest, membership: Membership, issue_id: 
         services.IssueRefused,
         services.IssuanceLimitReached,
     ) as error:
-        messages.error(request, f"{error.title}: {error.detail}")
+        messages.error(request, refusals.told(error))
     else:
         issued = issue.state == CreditIssue.State.ISSUED
         messages.success(request, _("The credit is issued.") if issued else _("The credit is refused."))

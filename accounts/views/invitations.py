@@ -12,6 +12,7 @@ from accounts import queries, services
 from accounts.authentication import INVITATION_COOKIE, choose_cooperative, member_page
 from accounts.forms import AcceptInvitationForm, role_names
 from accounts.models import Invitation, Membership
+from common import refusals
 from common.clock import database_now
 from common.errors import AppError
 
@@ -85,7 +86,7 @@ def revoke_invitation(request: HttpRequest, membership: Membership, invitation_i
     try:
         services.revoke_invitation(by=membership, invitation=invitation, now=database_now())
     except (services.InvitationUsed, services.InvitationRevoked) as error:
-        messages.error(request, f"{error.title}: {error.detail}")
+        messages.error(request, refusals.told(error))
     else:
         messages.success(request, _("The link works no longer."))
     return redirect("cooperative")

@@ -13,6 +13,7 @@ from accounts import queries, services
 from accounts.authentication import member_page, person_of
 from accounts.forms import AskToJoinForm
 from accounts.models import Cooperative, JoinRequest, Membership
+from common import refusals
 from common.clock import database_now
 from common.errors import AppError, NotFound
 
@@ -57,7 +58,7 @@ def withdraw(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         services.withdraw_request(user=person, request=last, now=database_now())
     except services.RequestDecided as error:
-        messages.error(request, f"{error.title}: {error.detail}")
+        messages.error(request, refusals.told(error))
     else:
         messages.success(request, _("Your request is taken back."))
     return redirect("ask-to-join", slug)
@@ -75,7 +76,7 @@ def decide(request: HttpRequest, membership: Membership, request_id: str, decisi
             reason = request.POST.get("reason", "")
             services.decline_request(by=membership, request=wanted, reason=reason, now=database_now())
     except AppError as error:
-        messages.error(request, f"{error.title}: {error.detail}")
+        messages.error(request, refusals.told(error))
         return redirect("cooperative")
     wanted.refresh_from_db()
     sent = services.mail_decision(request=wanted, link=request.build_absolute_uri(reverse("home")))

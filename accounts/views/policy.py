@@ -14,7 +14,7 @@ from accounts.core import policy as rule_book
 from accounts.core import roles
 from accounts.forms import RULE_WORDS, PolicyForm, show_rule
 from accounts.models import Membership, PolicyVersion
-from common import versions
+from common import refusals, versions
 
 
 @require_GET
@@ -73,7 +73,7 @@ def adopt_policy(request: HttpRequest, membership: Membership, number: int) -> H
     try:
         services.adopt_policy(by=membership, version=version)
     except (services.SecondStewardNeeded, services.AlreadyAdopted, services.PolicySuperseded) as error:
-        messages.error(request, f"{error.title}: {error.detail}")
+        messages.error(request, refusals.told(error))
     else:
         messages.success(request, _("Version %(number)s is in force.") % {"number": number})
     return redirect("policy-version", number=number)

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods
 from accounts import queries, services
 from accounts.authentication import choose_cooperative
 from accounts.forms import SetupForm
+from common import refusals
 from common.clock import database_now
 from common.errors import AppError
 
@@ -25,7 +26,8 @@ def setup(request: HttpRequest, token: str) -> HttpResponse:
         if form.is_valid():
             return _found(request, form, token)
     except (services.EmailTaken, services.SlugTaken) as error:
-        form.add_error("email" if isinstance(error, services.EmailTaken) else "cooperative_slug", error.detail)
+        field = "email" if isinstance(error, services.EmailTaken) else "cooperative_slug"
+        form.add_error(field, refusals.translated(error.detail))
     except AppError as error:
         return render(request, "accounts/link_refused.html", {"error": error}, status=error.status)
     return render(request, "accounts/setup.html", {"form": form}, status=422 if form.errors else 200)

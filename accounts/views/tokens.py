@@ -52,7 +52,7 @@ def revoke_token(request: HttpRequest, membership: Membership, token_id: int) ->
     """End one of one's own tokens at once."""
     token = queries.api_tokens(membership).filter(pk=token_id).first()
     if token is None:
-        raise NotFound("there is no such token of yours")
+        raise NotFound(_("there is no such token of yours"))
     services.revoke_api_token(by=membership, token=token, now=database_now())
     messages.success(request, _("%(token)s is revoked.") % {"token": token})
     return redirect("tokens")

@@ -30,7 +30,7 @@ from accounts import queries as accounts
 from accounts.core import roles
 from accounts.forms import ActForm
 from accounts.models import Membership, StewardAct
-from common import clock
+from common import clock, refusals
 from common.errors import AppError, Forbidden, NotFound
 from dashboard import reasons
 from dashboard.reasons import Words
@@ -208,7 +208,7 @@ class Section(ModelAdmin):  # type: ignore[type-arg]  # the stubs' generic is no
                 try:
                     messages.success(request, f"{row}: {act.run(by, row, form.cleaned_data, now)}")
                 except AppError as error:
-                    messages.error(request, f"{row}: {error.title}: {error.detail}")
+                    messages.error(request, f"{row}: {refusals.told(error)}")
             return redirect(self.address("changelist"))
         context = self.admin_site.each_context(request) | {
             "title": act.label,
@@ -309,7 +309,7 @@ class Section(ModelAdmin):  # type: ignore[type-arg]  # the stubs' generic is no
             except NotFound as error:
                 raise Http404 from error
             except Forbidden as error:
-                raise PermissionDenied(error.detail) from error
+                raise PermissionDenied(refusals.translated(error.detail)) from error
             except AppError as error:
                 form.refuse(error)
             else:

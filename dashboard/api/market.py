@@ -8,6 +8,7 @@ from rest_framework.views import APIView
 from accounts import authentication as accounts
 from common import bodies, clock, errors, paging
 from common.openapi import problems, query, reply
+from common.words import said as _
 from dashboard import serializers
 from dashboard.queries import books
 from dashboard.queries import viewer as viewers
@@ -23,7 +24,7 @@ class BoughtByJobs(errors.Invalid):
     """Capacity has no use without a job, which buys it under a hold of its own."""
 
     code = "bought_by_jobs"
-    title = "Capacity is bought by submitting a job"
+    title = _("Capacity is bought by submitting a job")
 
 
 class BooksView(APIView):

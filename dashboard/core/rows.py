@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.words import said as _
 from opengrid import npy
 
 MAX_ROWS = 1000
@@ -27,10 +28,12 @@ def from_text(text: str, shape: Sequence[int]) -> NDArray[np.float32]:
     """
     stripped = text.strip()
     if not stripped:
-        raise RowsRefused("found nothing; write one row of numbers per line")
+        raise RowsRefused(_("found nothing; write one row of numbers per line"))
     rows = _from_json(stripped) if stripped[0] == "[" else _from_csv(stripped)
     if len(rows) > MAX_ROWS:
-        raise RowsRefused(f"found {len(rows)} rows; at most {MAX_ROWS} are tried at once")
+        raise RowsRefused(
+            _("found %(count)s rows; at most %(max_rows)s are tried at once", count=len(rows), max_rows=MAX_ROWS)
+        )
     return _shaped(rows, shape)
 
 
@@ -40,17 +43,25 @@ def from_file(name: str, data: bytes, shape: Sequence[int]) -> NDArray[np.float3
         try:
             return from_text(data.decode(), shape)
         except UnicodeDecodeError as error:
-            raise RowsRefused(f"{name[:100]} is neither a .npy array nor text") from error
+            raise RowsRefused(_("%(name)s is neither a .npy array nor text", name=name[:100])) from error
     try:
         array = npy.load(data)
     except npy.NpyRefused as error:
-        raise RowsRefused(f"{name[:100]}: {error}") from error
+        raise RowsRefused(_("%(name)s: %(error)s", name=name[:100], error=error)) from error
     if array.dtype.kind not in "fiu" or array.ndim < 1 or len(array) == 0:
-        raise RowsRefused(f"found an array of {array.dtype} of shape {array.shape}; accepted are rows of numbers")
+        raise RowsRefused(
+            _(
+                "found an array of %(dtype)s of shape %(shape)s; accepted are rows of numbers",
+                dtype=array.dtype,
+                shape=array.shape,
+            )
+        )
     if len(array) > MAX_ROWS:
-        raise RowsRefused(f"found {len(array)} rows; at most {MAX_ROWS} are tried at once")
+        raise RowsRefused(
+            _("found %(count)s rows; at most %(max_rows)s are tried at once", count=len(array), max_rows=MAX_ROWS)
+        )
     if not np.all(np.abs(array.astype(np.float64)) <= LARGEST):
-        raise RowsRefused("found numbers that float32 cannot hold; accepted are finite ones up to 3.4e38")
+        raise RowsRefused(_("found numbers that float32 cannot hold; accepted are finite ones up to 3.4e38"))
     return _fitted(array.astype(np.float32), shape)
 
 
@@ -58,7 +69,7 @@ def _from_json(text: str) -> list[list[float]]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RowsRefused(f"the text begins like JSON and is none: {str(error)[:200]}") from error
+        raise RowsRefused(_("the text begins like JSON and is none: %(error)s", error=str(error)[:200])) from error
     if isinstance(found, list) and found and not isinstance(found[0], list):
         found = [found]
     return [_flat(row, at) for at, row in enumerate(found, start=1)]
@@ -75,7 +86,7 @@ def _flat(row: Any, at: int) -> list[float]:
         elif isinstance(item, int | float) and not isinstance(item, bool):
             values.append(_finite(str(item), at))
         else:
-            raise RowsRefused(f"row {at}: found {str(item)[:40]!r}; accepted are numbers")
+            raise RowsRefused(_("row %(at)s: found %(item)s; accepted are numbers", at=at, item=repr(str(item)[:40])))
     return values
 
 
@@ -85,7 +96,7 @@ def _from_csv(text: str) -> list[list[float]]:
     if rows and any(_is_word(cell) for cell in rows[0]):
         rows = rows[1:]  # a line of headings
     if not rows:
-        raise RowsRefused("found headings and no rows; write one row of numbers per line")
+        raise RowsRefused(_("found headings and no rows; write one row of numbers per line"))
     return [[_finite(cell, at) for cell in row] for at, row in enumerate(rows, start=1)]
 
 
@@ -101,9 +112,17 @@ def _finite(text: str, at: int) -> float:
     try:
         value = float(text)
     except ValueError as error:
-        raise RowsRefused(f"row {at}: found {text.strip()[:40]!r}; accepted are numbers") from error
+        raise RowsRefused(
+            _("row %(at)s: found %(text)s; accepted are numbers", at=at, text=repr(text.strip()[:40]))
+        ) from error
     if not abs(value) <= LARGEST:  # neither does nan pass
-        raise RowsRefused(f"row {at}: found {text.strip()[:40]!r}; accepted are numbers that float32 can hold")
+        raise RowsRefused(
+            _(
+                "row %(at)s: found %(text)s; accepted are numbers that float32 can hold",
+                at=at,
+                text=repr(text.strip()[:40]),
+            )
+        )
     return value
 
 
@@ -111,7 +130,11 @@ def _shaped(rows: list[list[float]], shape: Sequence[int]) -> NDArray[np.float32
     lengths = {len(row) for row in rows} or {0}
     if len(lengths) != 1 or 0 in lengths:
         raise RowsRefused(
-            f"rows have {min(lengths)} to {max(lengths)} numbers; all must have the same, and one at least"
+            _(
+                "rows have %(lengths)s to %(lengths_2)s numbers; all must have the same, and one at least",
+                lengths=min(lengths),
+                lengths_2=max(lengths),
+            )
         )
     width = lengths.pop()
     wanted = shape[1:]
@@ -123,11 +146,17 @@ def _shaped(rows: list[list[float]], shape: Sequence[int]) -> NDArray[np.float32
 
 def _fitted(array: NDArray[np.float32], shape: Sequence[int]) -> NDArray[np.float32]:
     if array.size > MAX_VALUES:
-        raise RowsRefused(f"found {array.size} numbers; at most {MAX_VALUES} are tried at once")
+        raise RowsRefused(
+            _(
+                "found %(size)s numbers; at most %(max_values)s are tried at once",
+                size=array.size,
+                max_values=MAX_VALUES,
+            )
+        )
     if array.ndim != len(shape) or any(
         wanted not in (ANY_SIZE, found) for wanted, found in zip(shape[1:], array.shape[1:], strict=True)
     ):
         found = " × ".join(map(str, array.shape[1:])) or "one"
         wanted = " × ".join("any" if size == ANY_SIZE else str(size) for size in shape[1:]) or "one"
-        raise RowsRefused(f"found {found} numbers in a row; the model takes {wanted}")
+        raise RowsRefused(_("found %(found)s numbers in a row; the model takes %(wanted)s", found=found, wanted=wanted))
     return array

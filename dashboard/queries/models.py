@@ -9,6 +9,8 @@ from django.db.models import Count, F, JSONField, OuterRef, Q, QuerySet, Subquer
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, TruncDate
 
+from common import refusals
+from common.words import said as _
 from dashboard.queries import books
 from dashboard.queries.viewer import Viewer
 from marketplace import queries as market
@@ -117,9 +119,9 @@ def tasks(viewer: Viewer) -> list[str]:
 
 def refusal(manifest: Manifest) -> str | None:
     """Why no job can use it, in words; None if one can."""
-    if not any(file.kind is FileKind.ONNX for file in manifest.files):
-        return "weights only"
-    return fitting.model_refusal(manifest)
+    has_graph = any(file.kind is FileKind.ONNX for file in manifest.files)
+    words = fitting.model_refusal(manifest) if has_graph else _("weights only")
+    return None if words is None else refusals.translated(words)
 
 
 def place(viewer: Viewer) -> Place:

@@ -12,7 +12,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.authentication import member_page
 from accounts.models import Membership
-from common import clock, errors, versions
+from common import clock, errors, refusals, versions
 from dashboard.queries.viewer import Viewer
 
 P = ParamSpec("P")
@@ -50,9 +50,9 @@ def act(
     except errors.NotFound as error:
         raise Http404 from error
     except errors.Forbidden as error:
-        raise PermissionDenied(error.detail) from error
+        raise PermissionDenied(refusals.translated(error.detail)) from error
     except errors.AppError as error:
-        messages.error(request, f"{error.title}: {error.detail}")
+        messages.error(request, refusals.told(error))
     else:
         messages.success(request, done)
     return leave(request, to, number)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from common import errors, versions
+from common import errors, refusals, versions
 from dashboard.core import plot, quantities
 from dashboard.core import rows as written
 from dashboard.forms import jobs as job_forms
@@ -91,11 +91,11 @@ def attempt(request: HttpRequest, viewer: Viewer, version_id: int) -> HttpRespon
                 now=viewer.now,
             )
         except written.RowsRefused as error:
-            form.add_error("file" if form.cleaned_data.get("file") else "rows", str(error))
+            form.add_error("file" if form.cleaned_data.get("file") else "rows", refusals.translated(error.args[0]))
         except pydantic.ValidationError as error:
             form.add_error(None, job_forms.first_words(error))
         except errors.AppError as error:
-            form.add_error(None, f"{error.title}: {error.detail}")
+            form.add_error(None, refusals.told(error))
         else:
             return redirect(f"{reverse('model-version', args=[found.pk])}?try={job.pk}#try")
     return _page(request, viewer, found, form=form)

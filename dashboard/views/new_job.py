@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
-from common import errors
+from common import errors, refusals
 from dashboard.forms import jobs as forms
 from dashboard.queries import books, jobs
 from dashboard.queries.viewer import Viewer
@@ -123,9 +123,9 @@ def _explained(error: errors.AppError) -> str:
     """A refusal with the constraints that cause it, where it names any."""
     constraints = error.extra.get("constraints")
     if not constraints:
-        return f"{error.title}: {error.detail}"
+        return refusals.told(error)
     named = ", ".join(f"{name} ({number})" for name, number in constraints.items())
-    return f"{error.title}: {error.detail}. {_('Nodes excluded by')}: {named}"
+    return f"{refusals.told(error)}. {_('Nodes excluded by')}: {named}"
 
 
 @require_GET

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts import queries as accounts
 from accounts.models import Membership
-from common import errors, versions
+from common import errors, refusals, versions
 from dashboard.core import sheets, wishes
 from dashboard.forms.nodes import AddNodeForm, ReasonForm, SharesForm, TermsForm
 from dashboard.queries import fleet
@@ -110,11 +110,11 @@ def shares(request: HttpRequest, viewer: Viewer, node_id: int) -> HttpResponse:
             form.full_clean()
             form.keep(_shares_of(viewer, found))
         except errors.Invalid as error:
-            form.add_error(None, f"{error.title}: {error.detail}")
+            form.add_error(None, refusals.told(error))
         except errors.NotFound as error:
             raise Http404 from error
         except errors.Forbidden as error:
-            raise PermissionDenied(error.detail) from error
+            raise PermissionDenied(refusals.translated(error.detail)) from error
         else:
             messages.success(request, _("The shares are changed. They hold for what is settled from now on."))
             return leave(request, "node", node_id)
@@ -310,7 +310,7 @@ def add(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     try:
         token, secret = services.create_join_token(membership=viewer.membership, now=viewer.now, **form.terms())
     except errors.AppError as error:
-        messages.error(request, f"{error.title}: {error.detail}")
+        messages.error(request, refusals.told(error))
         return leave(request, "add-node")
     origin = request.build_absolute_uri("/").rstrip("/")
     return render(request, "nodes/joining.html", {"token": token, "secret": secret, "origin": origin})

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from common import errors
+from common import errors, refusals
 from dashboard.core import quantities
 from dashboard.forms import models as forms
 from dashboard.queries.viewer import Viewer
@@ -57,7 +57,7 @@ def sign(request: HttpRequest, viewer: Viewer) -> HttpResponse:
                 now=viewer.now,
             )
         except errors.AppError as error:
-            form.add_error("signature" if error.code in SIGNATURE_CODES else None, f"{error.title}: {error.detail}")
+            form.add_error("signature" if error.code in SIGNATURE_CODES else None, refusals.told(error))
         else:
             messages.success(request, _("Published. The signature was verified here and every node verifies it again."))
             return redirect("model-version", version.pk)
@@ -104,7 +104,7 @@ def add_key(request: HttpRequest, viewer: Viewer) -> HttpResponse:
                 now=viewer.now,
             )
         except errors.AppError as error:
-            form.add_error("proof", f"{error.title}: {error.detail}")
+            form.add_error("proof", refusals.told(error))
         else:
             messages.success(request, _("The key is registered. You can sign with it now."))
             return redirect("publish-model")
@@ -143,11 +143,11 @@ def _drafted(form: forms.DraftModelForm, viewer: Viewer) -> str | None:
     try:
         return services.draft_manifest(membership=viewer.membership, draft=draft, uploads=uploads, now=viewer.now)
     except services.DraftIncomplete as error:
-        form.add_error(FIELDS.get(error.field), error.detail)
+        form.add_error(FIELDS.get(error.field), refusals.translated(error.detail))
     except services.FileRefused as error:
-        form.add_error("uploads", f"{error.title}: {error.detail}")
+        form.add_error("uploads", refusals.told(error))
     except errors.AppError as error:
-        form.add_error(None, f"{error.title}: {error.detail}")
+        form.add_error(None, refusals.told(error))
     return None
 
 

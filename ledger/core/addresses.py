@@ -9,6 +9,7 @@ import re
 from typing import Final
 
 from common import errors
+from common.words import said as _
 
 ACCEPTED: Final = (
     r"^(coop:[1-9][0-9]{0,18}:(issuance|treasury|reserve|assurance|member:[1-9][0-9]{0,18})"
@@ -24,7 +25,7 @@ class BadAddress(errors.Invalid):
     """The text is not an address."""
 
     code = "bad_address"
-    title = "There is no such place in the ledger"
+    title = _("There is no such place in the ledger")
 
 
 def check(address: str) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 
 from common import errors
 from common.money import CREDIT
+from common.words import said as _
 from ledger.core import addresses
 from opengrid import canonical, digests
 
@@ -22,14 +23,14 @@ class BadTransfer(errors.Invalid):
     """Something about a transfer is malformed."""
 
     code = "bad_transfer"
-    title = "This cannot be a transfer"
+    title = _("This cannot be a transfer")
 
 
 class Unbalanced(BadTransfer):
     """The entries of a transfer do not sum to zero for every asset."""
 
     code = "unbalanced"
-    title = "What leaves some accounts must arrive in others"
+    title = _("What leaves some accounts must arrive in others")
 
 
 @dataclass(frozen=True, slots=True)

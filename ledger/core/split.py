@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 from common import errors
+from common.words import said as _
 
 
 class NotDivisible(errors.Invalid):
     """The amount or the weights allow no division."""
 
     code = "not_divisible"
-    title = "This amount cannot be divided like that"
+    title = _("This amount cannot be divided like that")
 
 
 def split(amount_micro: int, weights: Mapping[str, int]) -> dict[str, int]:

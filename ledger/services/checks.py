@@ -3,6 +3,7 @@
 from django.db import transaction
 
 from common import errors
+from common.words import said as _
 from ledger import queries
 from ledger.models import PayoutFreeze, PayoutFreezeLift
 from ledger.queries import Difference
@@ -12,7 +13,7 @@ class NothingFrozen(errors.Conflict):
     """There is no freeze to lift."""
 
     code = "nothing_frozen"
-    title = "Payouts are not frozen"
+    title = _("Payouts are not frozen")
 
 
 @transaction.atomic

@@ -6,6 +6,7 @@ A hold lies at its own address, so that paying from it needs no lock on the paye
 from django.db import transaction
 
 from common.money import CREDIT
+from common.words import said as _
 from ledger import queries
 from ledger.core import postings
 from ledger.core.postings import Entry, NewTransfer
@@ -20,7 +21,9 @@ def hold(*, payer: str, hold_address: str, amount_micro: int, key: str, reason: 
     postings.BadTransfer, addresses.BadAddress.
     """
     if amount_micro <= 0:
-        raise postings.BadTransfer(f"found a hold of {amount_micro} micro; only more than 0 is accepted")
+        raise postings.BadTransfer(
+            _("found a hold of %(amount_micro)s micro; only more than 0 is accepted", amount_micro=amount_micro)
+        )
     entries = (Entry(payer, -amount_micro), Entry(hold_address, amount_micro))
     return transfers.post([NewTransfer(key, "HOLD", entries, reason)])[0]
 

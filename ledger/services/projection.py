@@ -9,6 +9,7 @@ from typing import Final
 from django.db import connection, transaction
 
 from common import errors
+from common.words import said as _
 
 PROJECTOR_LOCK: Final = 0x6C65646765720001
 """Key of the advisory lock that makes the projector the only one; no other code uses the 64-bit keys."""
@@ -36,7 +37,7 @@ class BalancesFromElsewhere(errors.Conflict):
     """The projections were made by another server and cannot be continued here."""
 
     code = "balances_from_elsewhere"
-    title = "Balances were projected by another server; run manage.py rebuild_balances"
+    title = _("Balances were projected by another server; run manage.py rebuild_balances")
 
 
 @transaction.atomic

@@ -6,6 +6,7 @@ from django.db import connection, transaction
 
 from common import errors, locks
 from common.money import CREDIT, format_credits
+from common.words import said as _
 from ledger import queries
 from ledger.core import addresses, postings
 from ledger.core.postings import Entry, NewTransfer
@@ -16,7 +17,7 @@ class KeyReused(errors.Conflict):
     """The idempotency key already belongs to a transfer that says something else."""
 
     code = "key_reused"
-    title = "This key was already used for something else"
+    title = _("This key was already used for something else")
 
 
 class InsufficientFunds(errors.AppError):
@@ -24,13 +25,18 @@ class InsufficientFunds(errors.AppError):
 
     code = "insufficient_funds"
     status = 402
-    title = "There are not enough credits"
+    title = _("There are not enough credits")
 
     def __init__(self, address: str, asset: str, *, available_micro: int, needed_micro: int) -> None:
-        unit = "credits" if asset == CREDIT else asset
+        unit = _("credits") if asset == CREDIT else asset
         super().__init__(
-            f"found {format_credits(available_micro)} {unit} available on {address}; "
-            f"{format_credits(needed_micro)} are needed",
+            _(
+                "found %(available)s %(unit)s available on %(address)s; %(needed)s are needed",
+                available=format_credits(available_micro),
+                unit=unit,
+                address=address,
+                needed=format_credits(needed_micro),
+            ),
             extra={
                 "address": address,
                 "asset": asset,
@@ -46,14 +52,14 @@ class UnknownTransfer(errors.NotFound):
     """No transfer was made under this key."""
 
     code = "unknown_transfer"
-    title = "There is no such transfer"
+    title = _("There is no such transfer")
 
 
 class AlreadyReversed(errors.Conflict):
     """A transfer can be undone once."""
 
     code = "already_reversed"
-    title = "This transfer has already been reversed"
+    title = _("This transfer has already been reversed")
 
 
 @transaction.atomic
@@ -84,7 +90,9 @@ def reverse(*, key_of_original: str, key: str, reason: str) -> int:
     """
     original = Transfer.objects.filter(idempotency_key=key_of_original).first()
     if original is None:
-        raise UnknownTransfer(f"found no transfer with key {key_of_original[:200]!r}")
+        raise UnknownTransfer(
+            _("found no transfer with key %(key_of_original)s", key_of_original=repr(key_of_original[:200]))
+        )
     entries = postings.mirrored(queries.postings_of(key_of_original))
     return post([NewTransfer(key, "REVERSAL", entries, reason)], reverses=original)[0]
 
@@ -101,7 +109,7 @@ def post(transfers: Sequence[NewTransfer], *, reverses: Transfer | None = None) 
     for new in transfers:
         fingerprint = postings.fingerprint(postings.check(new), reverses=original_key)
         if fingerprints.setdefault(new.key, fingerprint) != fingerprint:
-            raise KeyReused(f"found two different transfers with the key {new.key!r}")
+            raise KeyReused(_("found two different transfers with the key %(key)s", key=repr(new.key)))
         wanted[new.key] = new
     lock_debited(postings.debited(transfers))
     ids = _already_made(fingerprints)
@@ -125,7 +133,7 @@ def _already_made(fingerprints: dict[str, str]) -> dict[str, int]:
     rows = Transfer.objects.filter(idempotency_key__in=fingerprints).values_list("idempotency_key", "fingerprint", "id")
     for key, fingerprint, transfer_id in rows.order_by("id"):
         if fingerprint != fingerprints[key]:
-            raise KeyReused(f"found another transfer with the key {key!r}; a new act needs a new key")
+            raise KeyReused(_("found another transfer with the key %(key)s; a new act needs a new key", key=repr(key)))
         ids[key] = transfer_id
     return ids
 
@@ -134,7 +142,7 @@ def _check_funds(transfers: Sequence[NewTransfer]) -> None:
     """Raises: InsufficientFunds for the first address that would end below zero."""
     watched = postings.debited(transfers)
     taken = {place: -net for place, net in postings.net(transfers).items() if place[0] in watched and net < 0}
-    for asset in sorted({asset for _, asset in taken}):
+    for asset in sorted({asset for _address, asset in taken}):
         needed = {address: micro for (address, of), micro in sorted(taken.items()) if of == asset}
         available = queries.balances(needed, asset)
         for address, needed_micro in needed.items():

@@ -6,6 +6,7 @@ from django.db import transaction
 
 from accounts import queries as accounts
 from common.errors import Conflict, Invalid
+from common.words import said as _
 from nodes import queries
 from nodes.core import capabilities, reasons, states
 from nodes.models import CapabilityStatement, Node
@@ -19,21 +20,21 @@ class CapabilitiesRefused(Invalid):
     """The record is not an acceptable statement of this node."""
 
     code = "capabilities_refused"
-    title = "The capability record cannot be accepted"
+    title = _("The capability record cannot be accepted")
 
 
 class CapabilitiesSignature(Invalid):
     """The record was not signed with the node's key."""
 
     code = "bad_signature"
-    title = "The signature does not fit the record"
+    title = _("The signature does not fit the record")
 
 
 class CapabilitiesReplayed(Conflict):
     """The record is an older one; a newer one has been accepted since."""
 
     code = "capabilities_replayed"
-    title = "This capability record is out of date"
+    title = _("This capability record is out of date")
 
 
 @transaction.atomic

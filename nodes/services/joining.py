@@ -10,6 +10,7 @@ from accounts import services as accounts
 from accounts.core import roles
 from accounts.models import Membership
 from common.errors import AppError, Conflict, Invalid
+from common.words import said as _
 from nodes.core import reasons
 from nodes.models import JoinToken, Node, NodeShare
 from nodes.queries import WHOLE_BP
@@ -25,35 +26,35 @@ class JoinRefused(AppError):
 
     code = "join_token_refused"
     status = 403
-    title = "This join token is not accepted"
+    title = _("This join token is not accepted")
 
 
 class JoinTokenUsed(Conflict):
     """The token has already made another machine a node."""
 
     code = "join_token_used"
-    title = "This join token has been used"
+    title = _("This join token has been used")
 
 
 class JoinProofInvalid(Invalid):
     """The signature over the token was not made with the key that wants to join."""
 
     code = "join_proof_invalid"
-    title = "The proof does not fit the key"
+    title = _("The proof does not fit the key")
 
 
 class NodeKeyInUse(Conflict):
     """The key already belongs to a node; a second node needs a key of its own."""
 
     code = "node_key_in_use"
-    title = "This key already belongs to a node"
+    title = _("This key already belongs to a node")
 
 
 class TermsInvalid(Invalid):
     """The terms a node would be offered on are outside their range."""
 
     code = "node_terms_invalid"
-    title = "These terms cannot be accepted"
+    title = _("These terms cannot be accepted")
 
 
 @transaction.atomic
@@ -75,9 +76,15 @@ def create_join_token(
     accounts.require(membership, "nodes.add")
     check_terms(floor_price_micro=floor_price_micro, limit_lots=limit_lots)
     if tier not in Node.Tier.values:
-        raise TermsInvalid(f"found the tier {tier[:40]!r}; accepted are {', '.join(Node.Tier.values)}")
+        raise TermsInvalid(
+            _(
+                "found the tier %(tier)s; accepted are %(values)s",
+                tier=repr(tier[:40]),
+                values=", ".join(Node.Tier.values),
+            )
+        )
     if len(node_name) > 100 or len(zone) > 40:
-        raise TermsInvalid("a name has at most 100 characters, a zone at most 40")
+        raise TermsInvalid(_("a name has at most 100 characters, a zone at most 40"))
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     token = JoinToken.objects.create(
         membership=membership,
@@ -113,7 +120,7 @@ def join(*, request: messages.JoinRequest, now: datetime) -> Node:
         if joined is not None:
             return joined
         if Node.objects.filter(public_key=request.public_key).exists():
-            raise NodeKeyInUse("make a new key for this machine, or retire the node that has it") from error
+            raise NodeKeyInUse(_("make a new key for this machine, or retire the node that has it")) from error
         raise
 
 
@@ -125,18 +132,25 @@ def may_add_nodes(membership: Membership) -> bool:
 def check_terms(*, floor_price_micro: int, limit_lots: int | None) -> None:
     """Raises: TermsInvalid for a price or a limit that no column could hold or no node could meet."""
     if not 0 <= floor_price_micro <= 2**53:
-        raise TermsInvalid(f"found a floor of {floor_price_micro}; accepted is 0 to 2**53 micro-credits")
+        raise TermsInvalid(
+            _(
+                "found a floor of %(floor_price_micro)s; accepted is 0 to 2**53 micro-credits",
+                floor_price_micro=floor_price_micro,
+            )
+        )
     if limit_lots is not None and not 1 <= limit_lots <= 1_000_000:
-        raise TermsInvalid(f"found a limit of {limit_lots} lots; accepted is 1 to 1000000, or no limit")
+        raise TermsInvalid(
+            _("found a limit of %(limit_lots)s lots; accepted is 1 to 1000000, or no limit", limit_lots=limit_lots)
+        )
 
 
 def _find_token(secret: str) -> JoinToken:
     tokens = JoinToken.objects.select_related("membership", "used_by")
     token = tokens.filter(digest=digests.of_bytes(secret.encode())).first()
     if token is None:
-        raise JoinRefused("this coordinator has issued no such join token")
+        raise JoinRefused(_("this coordinator has issued no such join token"))
     if not may_add_nodes(token.membership):
-        raise JoinRefused("the member who issued this token may no longer add nodes")
+        raise JoinRefused(_("the member who issued this token may no longer add nodes"))
     return token
 
 
@@ -173,8 +187,11 @@ def _create_node(token: JoinToken, request: messages.JoinRequest, now: datetime)
 def _refusal(token: JoinToken) -> AppError:
     token.refresh_from_db()
     if token.used_at is not None:
-        return JoinTokenUsed("each machine needs a join token of its own")
+        return JoinTokenUsed(_("each machine needs a join token of its own"))
     return JoinRefused(
-        f"the join token expired at {messages.timestamp(token.expires_at)}; ask its owner for a new one",
+        _(
+            "the join token expired at %(expires_at)s; ask its owner for a new one",
+            expires_at=messages.timestamp(token.expires_at),
+        ),
         extra={"expired_at": messages.timestamp(token.expires_at)},
     )

@@ -10,6 +10,7 @@ from accounts import services as accounts
 from accounts.models import Membership, StewardAct
 from common import live
 from common.errors import Conflict, Invalid
+from common.words import said as _
 from nodes.core import reasons, states
 from nodes.models import Node
 from nodes.services import capabilities, steps
@@ -20,14 +21,14 @@ class NothingToSell(Conflict):
     """The node has no measured capacity, so that it cannot take work."""
 
     code = "nothing_to_sell"
-    title = "The node has no capacity to offer"
+    title = _("The node has no capacity to offer")
 
 
 class DrainedByOwner(Conflict):
     """The node's owner has drained it; only the owner may resume it."""
 
     code = "drained_by_owner"
-    title = "The owner has drained this node"
+    title = _("The owner has drained this node")
 
 
 class AppealInvalid(Invalid):
@@ -76,11 +77,11 @@ def resume(*, node: Node, reason: str, by: Membership | None = None, now: dateti
     if node.state in states.WORKING:
         return node
     if node.state != states.DRAINING:
-        raise steps.StepRefused(f"the node is {node.state}; only a draining node is resumed")
+        raise steps.StepRefused(_("the node is %(state)s; only a draining node is resumed", state=node.state))
     if by is None and node.state_reason != reasons.DRAINED_BY_NODE:
-        raise DrainedByOwner("the owner resumes it on the node's page")
+        raise DrainedByOwner(_("the owner resumes it on the node's page"))
     if node.sellable_lots == 0:
-        raise NothingToSell("send a capability record that passed the self-test and the benchmark")
+        raise NothingToSell(_("send a capability record that passed the self-test and the benchmark"))
     working = capabilities.working_state(node)
     return _move(node, working, reason=reason, now=now, by=by, detail=detail)
 
@@ -125,7 +126,7 @@ def release_from_quarantine(*, node: Node, reason: str, by: Membership, now: dat
     node = steps.lock(node)
     steps.require_permission(node, by, "nodes.quarantine")
     if node.state != states.QUARANTINED:
-        raise steps.StepRefused(f"the node is {node.state}; only a quarantined node is released")
+        raise steps.StepRefused(_("the node is %(state)s; only a quarantined node is released", state=node.state))
     after = states.PROBATION if node.sellable_lots else states.JOINED
     node = _move(node, after, reason=reason, now=now, by=by, detail=detail)
     _record(by, StewardAct.Act.RELEASE_NODE, node, states.QUARANTINED, detail)
@@ -141,9 +142,9 @@ def appeal(*, node: Node, by: Membership, text: str, now: datetime) -> Node:
     node = steps.lock(node)
     steps.require_operator(node, by)
     if node.state != states.QUARANTINED:
-        raise steps.StepRefused(f"the node is {node.state}; only a quarantine is appealed")
+        raise steps.StepRefused(_("the node is %(state)s; only a quarantine is appealed", state=node.state))
     if not text.strip() or len(text) > 500:
-        raise AppealInvalid(f"found {len(text)} characters; accepted are 1 to 500")
+        raise AppealInvalid(_("found %(count)s characters; accepted are 1 to 500", count=len(text)))
     steps.note(node=node, reason=reasons.APPEAL, now=now, by=by, detail=text.strip())
     return node
 

@@ -7,6 +7,7 @@ from django.db import transaction
 
 from accounts import services as accounts
 from accounts.models import Membership, StewardAct
+from common.words import said as _
 from nodes.core import reasons, states
 from nodes.models import Node
 from nodes.services import capabilities, steps
@@ -35,7 +36,7 @@ def name_validator(*, by: Membership, node: Node, is_validator: bool, now: datet
     if node.is_validator == is_validator:
         return node
     if is_validator and node.state in (states.QUARANTINED, states.RETIRED):
-        raise steps.StepRefused(f"the node is {node.state}; a validator must be able to work")
+        raise steps.StepRefused(_("the node is %(state)s; a validator must be able to work", state=node.state))
     before = {"is_validator": node.is_validator, "state": node.state}
     node.is_validator = is_validator
     reason = reasons.NAMED_VALIDATOR if is_validator else reasons.NO_LONGER_VALIDATOR

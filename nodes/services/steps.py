@@ -7,6 +7,7 @@ from accounts import services as accounts
 from accounts.models import Membership
 from common import live
 from common.errors import Conflict, Forbidden, NotFound
+from common.words import said as _
 from nodes.core import states
 from nodes.models import Node, NodeEvent
 
@@ -15,14 +16,14 @@ class StepRefused(Conflict):
     """A node in its present state cannot take this step."""
 
     code = "node_state"
-    title = "The node's state does not allow this"
+    title = _("The node's state does not allow this")
 
 
 class NotYourNode(Forbidden):
     """Only the member who operates a node may do this."""
 
     code = "not_your_node"
-    title = "Only the node's operator may do this"
+    title = _("Only the node's operator may do this")
 
 
 def lock(node: Node) -> Node:
@@ -45,8 +46,12 @@ def step(
     """
     if not states.may_step(node.state, to_state):
         raise StepRefused(
-            f"the node is {node.state}; from there it may become "
-            f"{', '.join(sorted(states.STEPS[node.state])) or 'nothing else'}, not {to_state}",
+            _(
+                "the node is %(state)s; from there it may become %(steps)s, not %(to_state)s",
+                state=node.state,
+                steps=", ".join(sorted(states.STEPS[node.state])) or "nothing else",
+                to_state=to_state,
+            ),
             extra={"node_state": node.state},
         )
     note(node=node, to_state=to_state, reason=reason, now=now, by=by, detail=detail)
@@ -83,7 +88,7 @@ def require_operator(node: Node, by: Membership) -> None:
     """Raises: NotFound for an outsider, NotYourNode for another member."""
     require_member(node, by)
     if by.pk != node.operator_id:
-        raise NotYourNode("the node belongs to another member")
+        raise NotYourNode(_("the node belongs to another member"))
 
 
 def require_permission(node: Node, by: Membership, permission: str) -> None:
@@ -95,4 +100,4 @@ def require_permission(node: Node, by: Membership, permission: str) -> None:
 def require_member(node: Node, by: Membership) -> None:
     """Raises: NotFound when `by` does not belong (any more) to the node's cooperative."""
     if by.cooperative_id != node.cooperative_id or by.left_at is not None:
-        raise NotFound(f"this cooperative has no node {node.pk}")
+        raise NotFound(_("this cooperative has no node %(node)s", node=node.pk))

@@ -8,6 +8,7 @@ from django.db import transaction
 from accounts.models import Membership
 from common import versions
 from common.errors import Invalid
+from common.words import said as _
 from nodes import queries
 from nodes.models import Node, NodeShare
 from nodes.services import capabilities, joining, steps
@@ -18,7 +19,7 @@ class SharesRefused(Invalid):
     """Shares are positive, belong to members of the cooperative and sum to 10 000 basis points."""
 
     code = "node_shares_refused"
-    title = "These shares cannot be accepted"
+    title = _("These shares cannot be accepted")
 
 
 @transaction.atomic
@@ -62,13 +63,17 @@ def set_shares(*, by: Membership, node: Node, shares: Mapping[int, int], version
     versions.check(version, queries.shares_version(node.pk))
     total = sum(shares.values())
     if total != queries.WHOLE_BP or any(bp <= 0 for bp in shares.values()):
-        raise SharesRefused(f"found shares of {total} basis points; accepted are positive ones that sum to 10000")
+        raise SharesRefused(
+            _("found shares of %(total)s basis points; accepted are positive ones that sum to 10000", total=total)
+        )
     known = Membership.objects.filter(
         pk__in=shares, cooperative_id=node.cooperative_id, left_at__isnull=True
     ).values_list("pk", flat=True)
     strangers = sorted(shares.keys() - set(known))
     if strangers:
-        raise SharesRefused(f"found memberships {strangers}, which are not of this cooperative")
+        raise SharesRefused(
+            _("found memberships %(strangers)s, which are not of this cooperative", strangers=strangers)
+        )
     NodeShare.objects.filter(node=node).delete()
     NodeShare.objects.bulk_create(
         NodeShare(node=node, owner_id=owner_id, share_bp=bp) for owner_id, bp in sorted(shares.items())

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from accounts import services as accounts
 from accounts.models import Membership
 from common.errors import Invalid
+from common.words import said as _
 from opengrid import manifest as manifests
 from opengrid.messages import timestamp
 from registry import blobs
@@ -26,7 +27,7 @@ class DraftIncomplete(Invalid):
     """The manifest cannot be written from what was given; `field` says which part of it."""
 
     code = "manifest_invalid"
-    title = "The manifest cannot be written from this"
+    title = _("The manifest cannot be written from this")
 
     def __init__(self, field: str, detail: str) -> None:
         super().__init__(detail, extra={"field": field})
@@ -86,14 +87,16 @@ def draft_manifest(*, membership: Membership, draft: Draft, uploads: Sequence[Up
 def _store(membership: Membership, upload: Upload) -> manifests.ManifestFile:
     kind = upload.name.rpartition(".")[2].lower()
     if kind not in list(manifests.FileKind):
-        raise DraftIncomplete("files", f"found {upload.name[:100]}; accepted are .onnx and .safetensors")
+        raise DraftIncomplete("files", _("found %(name)s; accepted are .onnx and .safetensors", name=upload.name[:100]))
     blob = store_blob(chunks=upload.chunks, limit_bytes=settings.BLOB_MAX_BYTES, membership=membership)
     try:
         return manifests.ManifestFile(
             name=upload.name, digest=blob.digest, size_bytes=blob.size_bytes, kind=manifests.FileKind(kind)
         )
     except ValidationError as error:
-        raise DraftIncomplete("files", f"{upload.name[:100]}: {error.errors()[0]['msg']}") from error
+        raise DraftIncomplete(
+            "files", _("%(name)s: %(error)s", name=upload.name[:100], error=error.errors()[0]["msg"])
+        ) from error
 
 
 def _tensors(
@@ -103,18 +106,25 @@ def _tensors(
     graph = next((file for file in stored if file.kind == manifests.FileKind.ONNX), None)
     if graph is None:
         if not draft.inputs or not draft.outputs:
-            raise DraftIncomplete("inputs", "without an ONNX file, say what the model takes and gives")
+            raise DraftIncomplete("inputs", _("without an ONNX file, say what the model takes and gives"))
         return draft.inputs, draft.outputs
     if graph.size_bytes > onnx_file.MAX_BYTES:
-        raise files.FileRefused(f"{graph.name} has {graph.size_bytes} bytes; accepted are {onnx_file.MAX_BYTES}")
+        raise files.FileRefused(
+            _(
+                "%(name)s has %(size_bytes)s bytes; accepted are %(max_bytes)s",
+                name=graph.name,
+                size_bytes=graph.size_bytes,
+                max_bytes=onnx_file.MAX_BYTES,
+            )
+        )
     files.refuse_pickles(graph)
     try:
         facts = onnx_file.inspect(blobs.read(graph.digest))
         found = tuple(tuple(map(_tensor, side)) for side in (facts.inputs, facts.outputs))
     except onnx_file.OnnxRefused as error:
-        raise files.FileRefused(f"{graph.name}: {error}") from error
+        raise files.FileRefused(_("%(name)s: %(error)s", name=graph.name, error=error)) from error
     except ValidationError as error:
-        raise files.FileRefused(f"{graph.name}: {error.errors()[0]['msg']}") from error
+        raise files.FileRefused(_("%(name)s: %(error)s", name=graph.name, error=error.errors()[0]["msg"])) from error
     return found[0], found[1]
 
 

@@ -1,6 +1,7 @@
 """Model files as they lie in the store: what they claim to be, proved by strict parsing."""
 
 from common.errors import Invalid
+from common.words import said as _
 from opengrid import manifest as manifests
 from registry import blobs
 from registry.core import formats, onnx_file, safetensors_file
@@ -10,21 +11,21 @@ class FileRefused(Invalid):
     """A file is not what its manifest says; `code` and the words name the reason."""
 
     code = "model_file_refused"
-    title = "A file of the model cannot be accepted"
+    title = _("A file of the model cannot be accepted")
 
 
 class PickleRefused(FileRefused):
     """The file can run code when it is loaded."""
 
     code = "pickle_refused"
-    title = "Formats that run code when they are loaded are not accepted"
+    title = _("Formats that run code when they are loaded are not accepted")
 
 
 class TensorsDiffer(FileRefused):
     """The manifest describes other inputs or outputs than the model has."""
 
     code = "model_tensors_differ"
-    title = "The manifest does not describe this model"
+    title = _("The manifest does not describe this model")
 
 
 def check_files(manifest: manifests.Manifest) -> None:
@@ -34,7 +35,9 @@ def check_files(manifest: manifests.Manifest) -> None:
     """
     graphs = [file for file in manifest.files if file.kind == manifests.FileKind.ONNX]
     if len(graphs) > 1:
-        raise FileRefused(f"found {len(graphs)} ONNX files; a version has one graph, and weights beside it")
+        raise FileRefused(
+            _("found %(count)s ONNX files; a version has one graph, and weights beside it", count=len(graphs))
+        )
     for file in manifest.files:
         if file.kind == manifests.FileKind.ONNX:
             _check_onnx(file, manifest)
@@ -47,19 +50,26 @@ def refuse_pickles(file: manifests.ManifestFile) -> None:
     with blobs.open_blob(file.digest) as stored:
         found = formats.refused_format(stored.read(formats.HEAD_BYTES))
     if found is not None:
-        raise PickleRefused(f"{file.name} is {found}; accepted are ONNX and safetensors")
+        raise PickleRefused(_("%(name)s is %(found)s; accepted are ONNX and safetensors", name=file.name, found=found))
 
 
 def _check_onnx(file: manifests.ManifestFile, manifest: manifests.Manifest) -> None:
     if file.size_bytes > onnx_file.MAX_BYTES:
-        raise FileRefused(f"{file.name} has {file.size_bytes} bytes; at most {onnx_file.MAX_BYTES} are accepted")
+        raise FileRefused(
+            _(
+                "%(name)s has %(size_bytes)s bytes; at most %(max_bytes)s are accepted",
+                name=file.name,
+                size_bytes=file.size_bytes,
+                max_bytes=onnx_file.MAX_BYTES,
+            )
+        )
     refuse_pickles(file)
     with blobs.open_blob(file.digest) as stored:
         data = stored.read()
     try:
         facts = onnx_file.inspect(data)
     except onnx_file.OnnxRefused as error:
-        raise FileRefused(f"{file.name}: {error}") from error
+        raise FileRefused(_("%(name)s: %(error)s", name=file.name, error=error)) from error
     _compare("inputs", facts.inputs, manifest.inputs)
     _compare("outputs", facts.outputs, manifest.outputs)
 
@@ -73,14 +83,21 @@ def _check_safetensors(file: manifests.ManifestFile) -> None:
         except safetensors_file.SafetensorsRefused as error:
             # only now: the length at its start may look like another format's magic
             refuse_pickles(file)
-            raise FileRefused(f"{file.name}: {error}") from error
+            raise FileRefused(_("%(name)s: %(error)s", name=file.name, error=error)) from error
 
 
 def _compare(what: str, found: tuple[onnx_file.TensorFacts, ...], stated: tuple[manifests.Tensor, ...]) -> None:
     in_file = [(tensor.name, tensor.dtype, tensor.shape) for tensor in found]
     in_manifest = [(tensor.name, str(tensor.dtype), tensor.shape) for tensor in stated]
     if in_file != in_manifest:
-        raise TensorsDiffer(f"the graph's {what} are {_words(in_file)}; the manifest says {_words(in_manifest)}")
+        raise TensorsDiffer(
+            _(
+                "the graph's %(what)s are %(in_file)s; the manifest says %(in_manifest)s",
+                what=what,
+                in_file=_words(in_file),
+                in_manifest=_words(in_manifest),
+            )
+        )
 
 
 def _words(tensors: list[tuple[str, str, tuple[int, ...]]]) -> str:

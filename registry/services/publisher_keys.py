@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 from accounts import services as accounts
 from accounts.models import Membership
 from common.errors import Conflict, Invalid, NotFound
+from common.words import said as _
 from opengrid import keys
 from registry.core import publishers
 from registry.models import PublisherKey
@@ -16,14 +17,14 @@ class PublisherProofInvalid(Invalid):
     """The proof was not made by the key, for this member."""
 
     code = "publisher_proof_invalid"
-    title = "The proof does not fit the key and the member"
+    title = _("The proof does not fit the key and the member")
 
 
 class PublisherKeyInUse(Conflict):
     """The key belongs to another member, or was revoked."""
 
     code = "publisher_key_in_use"
-    title = "This key cannot be registered"
+    title = _("This key cannot be registered")
 
 
 def register_publisher_key(*, membership: Membership, public_key: str, proof: str, now: datetime) -> PublisherKey:
@@ -38,7 +39,11 @@ def register_publisher_key(*, membership: Membership, public_key: str, proof: st
         keys.verify_document(public_key, publishers.CONTEXT, document, proof)
     except (keys.BadSignature, keys.BadKey) as error:
         raise PublisherProofInvalid(
-            f"{error.message}; sign this document in the context {publishers.CONTEXT}",
+            _(
+                "%(message)s; sign this document in the context %(context)s",
+                message=error.message,
+                context=publishers.CONTEXT,
+            ),
             extra={"document": document, "context": publishers.CONTEXT},
         ) from error
     try:
@@ -48,7 +53,7 @@ def register_publisher_key(*, membership: Membership, public_key: str, proof: st
         known = PublisherKey.objects.get(public_key=public_key)
         if known.membership_id == membership.pk and known.revoked_at is None:
             return known
-        raise PublisherKeyInUse("the key belongs to another member or was revoked; make a new one") from error
+        raise PublisherKeyInUse(_("the key belongs to another member or was revoked; make a new one")) from error
 
 
 @transaction.atomic
@@ -60,7 +65,7 @@ def revoke_publisher_key(*, membership: Membership, public_key: str, now: dateti
     own = PublisherKey.objects.select_for_update(no_key=True).filter(membership=membership, public_key=public_key)
     key = own.first()
     if key is None:
-        raise NotFound("you have registered no such key")
+        raise NotFound(_("you have registered no such key"))
     if key.revoked_at is None:
         key.revoked_at = now
         key.save(update_fields=["revoked_at"])

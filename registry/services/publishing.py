@@ -8,6 +8,7 @@ from accounts import services as accounts
 from accounts.models import Membership, StewardAct
 from common import locks, versions
 from common.errors import Conflict, Forbidden, Invalid, NotFound
+from common.words import said as _
 from opengrid import digests, keys
 from opengrid import manifest as manifests
 from registry import queries
@@ -20,7 +21,7 @@ SUMMARY_LETTERS = 300
 class ManifestRefused(Invalid):
     """The manifest's text or signature is not acceptable; `code` is opengrid's reason."""
 
-    title = "The manifest cannot be accepted"
+    title = _("The manifest cannot be accepted")
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -31,42 +32,42 @@ class PublisherKeyUnknown(Invalid):
     """The manifest's key is not one that this member registered, or it was revoked."""
 
     code = "publisher_key_unknown"
-    title = "The manifest names a key that you have not registered"
+    title = _("The manifest names a key that you have not registered")
 
 
 class FilesMissing(Invalid):
     """Files of the manifest were not uploaded by this member, or have another size."""
 
     code = "model_files_missing"
-    title = "Files of the manifest have not been uploaded"
+    title = _("Files of the manifest have not been uploaded")
 
 
 class ModelNameTaken(Conflict):
     """Another member publishes under this name."""
 
     code = "model_name_taken"
-    title = "Another member publishes a model of this name"
+    title = _("Another member publishes a model of this name")
 
 
 class VersionExists(Conflict):
     """The version exists with another content; versions never change."""
 
     code = "version_exists"
-    title = "This version has been published already"
+    title = _("This version has been published already")
 
 
 class SummaryTooLong(Invalid):
     """The words about a model are more than its card holds."""
 
     code = "summary_too_long"
-    title = "The summary is too long"
+    title = _("The summary is too long")
 
 
 class NotYourModel(Forbidden):
     """Only the publisher may do this."""
 
     code = "not_your_model"
-    title = "Only the publisher may do this"
+    title = _("Only the publisher may do this")
 
 
 def publish_version(
@@ -101,9 +102,9 @@ def describe_model(*, by: Membership, model: Model, summary: str, version: str |
     summary = _summary(summary)
     model = Model.objects.select_for_update(no_key=True).get(pk=model.pk)
     if model.cooperative_id != by.cooperative_id or by.left_at is not None:
-        raise NotFound(f"this cooperative has no model {model.pk}")
+        raise NotFound(_("this cooperative has no model %(model)s", model=model.pk))
     if model.publisher_id != by.pk:
-        raise NotYourModel("the model belongs to another publisher")
+        raise NotYourModel(_("the model belongs to another publisher"))
     versions.check(version, model.words_version)
     model.summary = summary
     model.save(update_fields=["summary"])
@@ -118,7 +119,7 @@ def withdraw_version(*, by: Membership, version: ModelVersion, now: datetime) ->
     """
     version = _locked(by, version)
     if version.model.publisher_id != by.pk:
-        raise NotYourModel("the version belongs to another publisher")
+        raise NotYourModel(_("the version belongs to another publisher"))
     if version.withdrawn_at is None:
         _withdraw(version, now)
     return version
@@ -153,7 +154,7 @@ def _locked(by: Membership, version: ModelVersion) -> ModelVersion:
     rows = ModelVersion.objects.select_for_update(no_key=True, of=("self",)).select_related("model")
     found = rows.get(pk=version.pk)
     if found.model.cooperative_id != by.cooperative_id or by.left_at is not None:
-        raise NotFound(f"this cooperative has no model version {version.pk}")
+        raise NotFound(_("this cooperative has no model version %(version)s", version=version.pk))
     return found
 
 
@@ -165,7 +166,13 @@ def _withdraw(version: ModelVersion, now: datetime) -> None:
 def _summary(text: str) -> str:
     plain = " ".join(text.split())
     if len(plain) > SUMMARY_LETTERS:
-        raise SummaryTooLong(f"found {len(plain)} letters; accepted are at most {SUMMARY_LETTERS}")
+        raise SummaryTooLong(
+            _(
+                "found %(count)s letters; accepted are at most %(summary_letters)s",
+                count=len(plain),
+                summary_letters=SUMMARY_LETTERS,
+            )
+        )
     return plain
 
 
@@ -177,7 +184,9 @@ def _verify(membership: Membership, text: str, signature: str) -> tuple[Publishe
             membership=membership, public_key=claimed_key, revoked_at__isnull=True
         ).first()
         if key is None:
-            raise PublisherKeyUnknown(f"the manifest names {claimed_key}; register that key first")
+            raise PublisherKeyUnknown(
+                _("the manifest names %(claimed_key)s; register that key first", claimed_key=claimed_key)
+            )
         return key, manifests.verify_manifest(text, signature, key.public_key)
     except (manifests.ManifestRefused, keys.BadSignature, keys.BadKey) as error:
         raise ManifestRefused(error.code, error.message) from error
@@ -190,18 +199,25 @@ def _stored_files(membership: Membership, manifest: manifests.Manifest) -> dict[
     stored = {blob.digest: blob for blob in found}
     missing = sorted(file.name for file in manifest.files if file.digest not in stored)
     if missing:
-        raise FilesMissing(f"upload first: {', '.join(missing)}", extra={"files": missing})
+        raise FilesMissing(_("upload first: %(missing)s", missing=", ".join(missing)), extra={"files": missing})
     for file in manifest.files:
         size = stored[file.digest].size_bytes
         if size != file.size_bytes:
-            raise FilesMissing(f"{file.name} has {size} bytes; the manifest says {file.size_bytes}")
+            raise FilesMissing(
+                _(
+                    "%(name)s has %(size)s bytes; the manifest says %(size_bytes)s",
+                    name=file.name,
+                    size=size,
+                    size_bytes=file.size_bytes,
+                )
+            )
     return stored
 
 
 def _published_before(membership: Membership, digest: str) -> ModelVersion | None:
     known = queries.version_by_manifest(membership.cooperative_id, digest)
     if known is not None and known.withdrawn_at is not None:
-        raise queries.VersionWithdrawn(f"{known} was withdrawn; publish a new version")
+        raise queries.VersionWithdrawn(_("%(known)s was withdrawn; publish a new version", known=known))
     return known
 
 
@@ -221,18 +237,24 @@ def _write(
     known = _published_before(membership, digest)
     if known is not None:
         return known
-    model, _ = Model.objects.get_or_create(
+    model, _created = Model.objects.get_or_create(
         cooperative_id=membership.cooperative_id,
         name=manifest.name,
         defaults={"publisher": membership, "created_at": now},
     )
     if model.publisher_id != membership.pk:
-        raise ModelNameTaken(f"choose another name than {manifest.name}")
+        raise ModelNameTaken(_("choose another name than %(name)s", name=manifest.name))
     if summary and model.summary != summary:
         model.summary = summary
         model.save(update_fields=["summary"])
     if model.versions.filter(version=manifest.version).exists():
-        raise VersionExists(f"{manifest.name} {manifest.version} has another content; choose the next version")
+        raise VersionExists(
+            _(
+                "%(name)s %(version)s has another content; choose the next version",
+                name=manifest.name,
+                version=manifest.version,
+            )
+        )
     version = ModelVersion.objects.create(
         model=model,
         version=manifest.version,

@@ -6,6 +6,7 @@ from django.db import connection, transaction
 
 from accounts.models import Membership
 from common.errors import Invalid
+from common.words import said as _
 from opengrid import digests
 from registry import blobs
 from registry.models import Blob, BlobGrant
@@ -15,14 +16,14 @@ class DigestMismatch(Invalid):
     """The bytes that came are not those that were announced."""
 
     code = "digest_mismatch"
-    title = "The file does not have the announced digest"
+    title = _("The file does not have the announced digest")
 
 
 class SizeMismatch(Invalid):
     """The file is longer or shorter than announced."""
 
     code = "size_mismatch"
-    title = "The file does not have the announced size"
+    title = _("The file does not have the announced size")
 
 
 def store_blob(
@@ -41,9 +42,21 @@ def store_blob(
     """
     with blobs.draft(chunks, limit_bytes=limit_bytes) as draft:
         if expected_size is not None and draft.size_bytes != expected_size:
-            raise SizeMismatch(f"found {draft.size_bytes} bytes; {expected_size} were announced")
+            raise SizeMismatch(
+                _(
+                    "found %(size_bytes)s bytes; %(expected_size)s were announced",
+                    size_bytes=draft.size_bytes,
+                    expected_size=expected_size,
+                )
+            )
         if expected_digest is not None and draft.digest != expected_digest:
-            raise DigestMismatch(f"found {draft.digest}; {expected_digest[:71]} was announced")
+            raise DigestMismatch(
+                _(
+                    "found %(digest)s; %(expected_digest)s was announced",
+                    digest=draft.digest,
+                    expected_digest=expected_digest[:71],
+                )
+            )
         return _record(draft, membership)
 
 

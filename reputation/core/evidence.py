@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from common import errors
+from common.words import said as _
 from opengrid import score
 
 UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -19,7 +20,7 @@ class BadEvidence(errors.Invalid):
     """The fact cannot be scored."""
 
     code = "bad_evidence"
-    title = "This cannot be evidence"
+    title = _("This cannot be evidence")
 
 
 @dataclass(frozen=True, slots=True)

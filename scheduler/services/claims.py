@@ -10,6 +10,7 @@ from django.db.models import Count, F, Q
 
 from accounts import queries as accounts
 from common import errors, locks
+from common.words import said as _
 from ledger import queries as ledger
 from marketplace.models import Lease
 from nodes import queries as nodes
@@ -35,7 +36,7 @@ class NotWorking(errors.Conflict):
     """The node's state does not allow work."""
 
     code = "node_not_working"
-    title = "This node gets no work in its present state"
+    title = _("This node gets no work in its present state")
 
 
 @dataclass(frozen=True)

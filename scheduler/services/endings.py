@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from common import errors, jobs, live
+from common.words import said as _
 from marketplace.models import Lease
 from nodes import queries as nodes
 from nodes.core import states
@@ -26,7 +27,7 @@ class NotAFailure(errors.Invalid):
     """The reason says that the execution went well; a result is reported as one."""
 
     code = "not_a_failure"
-    title = "This is not the reason of a failure"
+    title = _("This is not the reason of a failure")
 
 
 @transaction.atomic

@@ -13,6 +13,7 @@ from accounts import queries as accounts
 from accounts import services as account_services
 from accounts.models import Membership
 from common import errors, jobs, live, locks
+from common.words import said as _
 from ledger import services as ledger
 from marketplace import queries as market_queries
 from marketplace import services as market
@@ -38,21 +39,21 @@ class ImpossibleJob(errors.Invalid):
     """No node of the pool could ever run this; `constraints` says what excludes how many."""
 
     code = "impossible_job"
-    title = "No node of this pool could ever run this job"
+    title = _("No node of this pool could ever run this job")
 
 
 class WrongInput(errors.Invalid):
     """The inputs do not fit the runner or the model."""
 
     code = "wrong_input"
-    title = "The inputs do not fit what the job asks for"
+    title = _("The inputs do not fit what the job asks for")
 
 
 class AlreadyFinished(errors.Conflict):
     """The job has ended."""
 
     code = "job_already_finished"
-    title = "This job has already ended"
+    title = _("This job has already ended")
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,13 @@ def _held(membership: Membership, spec: JobSpec, plan: _Plan) -> int:
         royalty_micro=_royalty(plan),
     )
     if held > MAX_HELD_MICRO:
-        raise WrongInput(f"the worst case costs {held} micro-credits; accepted are at most {MAX_HELD_MICRO}")
+        raise WrongInput(
+            _(
+                "the worst case costs %(held)s micro-credits; accepted are at most %(max_held_micro)s",
+                held=held,
+                max_held_micro=MAX_HELD_MICRO,
+            )
+        )
     return held
 
 
@@ -181,11 +188,18 @@ def refuse_impossible(membership: Membership, spec: JobSpec) -> None:
     owners = {nodes.execution_owner(node) for node in ability.able}
     owners_needed, why = assurance.executions(spec.assurance), ""
     if ability.able and owners_needed == 1 and all(nodes.is_on_probation(node) for node in ability.able):
-        owners_needed, why = 2, ": the nodes are on probation, where another owner checks each result"
+        owners_needed, why = 2, _(": the nodes are on probation, where another owner checks each result")
     if len(owners) < owners_needed:
         raise ImpossibleJob(
-            f"{len(ability.able)} of {ability.nodes_total} nodes, of {len(owners)} owners, could run it; "
-            f"needed are nodes of {owners_needed} different owners{why}",
+            _(
+                "%(able)s of %(nodes_total)s nodes, of %(owners)s owners, could run it; needed are "
+                "nodes of %(owners_needed)s different owners%(why)s",
+                able=len(ability.able),
+                nodes_total=ability.nodes_total,
+                owners=len(owners),
+                owners_needed=owners_needed,
+                why=why,
+            ),
             extra={"constraints": dict(ability.excluded), "nodes": ability.nodes_total},
         )
 
@@ -195,7 +209,9 @@ def _earlier(membership: Membership, key: str | None, spec: JobSpec) -> Job | No
         return None
     job = Job.objects.filter(submitter=membership, idempotency_key=key).first()
     if job is not None and job.spec != spec.document():
-        raise account_services.IdempotencyKeyReused(f"job {job.pk} was submitted under this key with other contents")
+        raise account_services.IdempotencyKeyReused(
+            _("job %(job)s was submitted under this key with other contents", job=job.pk)
+        )
     return job
 
 
@@ -203,25 +219,38 @@ def _validate(membership: Membership, spec: JobSpec) -> _Plan:
     inputs = [registry.usable_blob(membership, ref.digest) for ref in spec.inputs]
     for ref, blob in zip(spec.inputs, inputs, strict=True):
         if ref.size_bytes != blob.size_bytes:
-            raise WrongInput(f"{ref.name}: {ref.size_bytes} bytes stated, {blob.size_bytes} bytes stored")
+            raise WrongInput(
+                _(
+                    "%(name)s: %(size_bytes)s bytes stated, %(size_bytes_2)s bytes stored",
+                    name=ref.name,
+                    size_bytes=ref.size_bytes,
+                    size_bytes_2=blob.size_bytes,
+                )
+            )
     if len({ref.name for ref in spec.inputs}) != len(spec.inputs):
-        raise WrongInput("two inputs have the same name")
+        raise WrongInput(_("two inputs have the same name"))
     version, bundle, model = None, None, None
     if spec.runner is Runner.ONNX:
         if spec.model_version_id is None or spec.bundle is not None:
-            raise WrongInput("runner onnx takes model_version_id and no bundle")
+            raise WrongInput(_("runner onnx takes model_version_id and no bundle"))
         version = registry.runnable_version(membership.cooperative_id, spec.model_version_id)
         model = registry.manifest_of(version)
         _refuse_if(fitting.model_refusal(model), model.name)
     else:
         if spec.bundle is None or spec.model_version_id is not None or spec.rows_per_task is not None:
-            raise WrongInput("runner python takes a bundle, no model_version_id and no rows_per_task")
+            raise WrongInput(_("runner python takes a bundle, no model_version_id and no rows_per_task"))
         bundle = registry.usable_blob(membership, spec.bundle.digest)
         if spec.bundle.size_bytes != bundle.size_bytes:
-            raise WrongInput(f"bundle: {spec.bundle.size_bytes} bytes stated, {bundle.size_bytes} bytes stored")
+            raise WrongInput(
+                _(
+                    "bundle: %(size_bytes)s bytes stated, %(size_bytes_2)s bytes stored",
+                    size_bytes=spec.bundle.size_bytes,
+                    size_bytes_2=bundle.size_bytes,
+                )
+            )
     tasks = sum(_count_tasks(spec, model, blob, ref.name) for ref, blob in zip(spec.inputs, inputs, strict=True))
     if tasks > MAX_TASKS:
-        raise WrongInput(f"{tasks} tasks; accepted are at most {MAX_TASKS}")
+        raise WrongInput(_("%(tasks)s tasks; accepted are at most %(max_tasks)s", tasks=tasks, max_tasks=MAX_TASKS))
     return _Plan(version, bundle, assurance.executions(spec.assurance), tasks)
 
 
@@ -237,7 +266,7 @@ def _count_tasks(spec: JobSpec, model: Manifest | None, blob: Blob, name: str) -
 
 def _refuse_if(refusal: str | None, name: str) -> None:
     if refusal is not None:
-        raise WrongInput(f"{name}: {refusal}")
+        raise WrongInput(_("%(name)s: %(refusal)s", name=name, refusal=refusal))
 
 
 def _array_header(blob: Blob, name: str) -> npy.Header:
@@ -245,9 +274,15 @@ def _array_header(blob: Blob, name: str) -> npy.Header:
         with blobs.open_blob(blob.digest) as file:
             header = npy.read_header(file)
     except npy.NpyRefused as error:
-        raise WrongInput(f"{name}: {error}") from error
+        raise WrongInput(_("%(name)s: %(error)s", name=name, error=error)) from error
     if not header.shape or header.shape[0] == 0:
-        raise WrongInput(f"{name}: an array of shape {header.shape}; accepted is one with at least one row")
+        raise WrongInput(
+            _(
+                "%(name)s: an array of shape %(shape)s; accepted is one with at least one row",
+                name=name,
+                shape=header.shape,
+            )
+        )
     return header
 
 
@@ -323,9 +358,9 @@ def cancel_job(*, job: Job, by: Membership, now: datetime) -> Job:
     """
     job = _locked(job.pk)
     if job.submitter_id != by.pk:
-        raise errors.Forbidden("only the member who submitted a job can cancel it")
+        raise errors.Forbidden(_("only the member who submitted a job can cancel it"))
     if job.finished_at is not None:
-        raise AlreadyFinished(f"the job is {job.state}")
+        raise AlreadyFinished(_("the job is %(state)s", state=job.state))
     cancelled = _cancel_waiting(job, now=now)
     market.cancel_orders_of(reference=job.reference)
     job.state = Job.State.CANCELLED

@@ -12,6 +12,7 @@ from django.db.models import Prefetch
 from django.db.models.fields.json import KeyTextTransform
 
 from common import errors, jobs, live
+from common.words import said as _
 from nodes.models import Node
 from opengrid import digests, keys
 from opengrid.messages import AttemptBeat, ExitReason, ResultRequest, SignedResult, SmallFile
@@ -28,14 +29,14 @@ class StaleToken(errors.Conflict):
     """The attempt is no longer this node's to report on."""
 
     code = "stale_token"
-    title = "This attempt was given to somebody else or has ended"
+    title = _("This attempt was given to somebody else or has ended")
 
 
 class WrongReceipt(errors.Invalid):
     """The receipt does not describe this attempt, or its signature is not the node's."""
 
     code = "wrong_receipt"
-    title = "The receipt does not fit the attempt"
+    title = _("The receipt does not fit the attempt")
 
 
 class TooMuchOutput(errors.AppError):
@@ -43,7 +44,7 @@ class TooMuchOutput(errors.AppError):
 
     code = "too_much_output"
     status = 413
-    title = "The outputs exceed the limits of the task"
+    title = _("The outputs exceed the limits of the task")
 
 
 _BEAT = """
