@@ -41,7 +41,7 @@ def cooperative(db, now):
 
 @pytest.fixture
 def bob(cooperative):
-    """Founder: member, operator and steward."""
+    """Founder: member, operator and steward, whoever else has joined before this fixture is asked for."""
     return cooperative.memberships.get(user__email="bob@example.org")
 
 
@@ -65,6 +65,24 @@ def olga(cooperative):
 
 
 @pytest.fixture
+def pete(cooperative):
+    """A second operator."""
+    return _join(cooperative, "Pete", ["MEMBER", "OPERATOR"])
+
+
+@pytest.fixture
+def quin(cooperative):
+    """A third operator."""
+    return _join(cooperative, "Quin", ["MEMBER", "OPERATOR"])
+
+
+@pytest.fixture
+def rita(cooperative):
+    """A fourth operator."""
+    return _join(cooperative, "Rita", ["MEMBER", "OPERATOR"])
+
+
+@pytest.fixture
 def sam(cooperative):
     """A second steward."""
     return _join(cooperative, "Sam", ["MEMBER", "STEWARD"])
@@ -78,3 +96,22 @@ def charlie(db, now):
 
     founder = User.objects.create_user("charlie@example.org", "correct horse battery", display_name="Charlie")
     return accounts.found_cooperative(name="Hillside", slug="hillside", founder=founder, now=now).memberships.get()
+
+
+@pytest.fixture
+def program():
+    """A program of a member's: a client that bears a token with these scopes."""
+
+    from django.test import Client
+
+    from accounts import services as accounts
+    from accounts.core import roles
+    from common.clock import database_now
+
+    def issue(membership, *scopes):
+        _, secret = accounts.issue_api_token(
+            membership=membership, name="program", scopes=scopes or roles.SCOPES, now=database_now()
+        )
+        return Client(headers={"Authorization": f"Bearer {secret}"})
+
+    return issue

@@ -9,8 +9,6 @@ from django.db import connection, transaction
 from django.test import Client
 
 from accounts import services as accounts
-from accounts.core import roles
-from common.clock import database_now
 
 LOCK_DEADLINE_SECONDS = 20
 
@@ -22,12 +20,6 @@ def client():
 
 
 @pytest.fixture
-def bob(cooperative):
-    """The founder, whoever has joined before the fixture is asked for."""
-    return cooperative.memberships.get(user__email="bob@example.org")
-
-
-@pytest.fixture
 def signed_in(client):
     """The browser, logged in as a member."""
 
@@ -36,19 +28,6 @@ def signed_in(client):
         return client
 
     return sign_in
-
-
-@pytest.fixture
-def program():
-    """A program of a member's: a client that bears a token with these scopes."""
-
-    def issue(membership, *scopes):
-        _, secret = accounts.issue_api_token(
-            membership=membership, name="program", scopes=scopes or roles.SCOPES, now=database_now()
-        )
-        return Client(headers={"Authorization": f"Bearer {secret}"})
-
-    return issue
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ from types import SimpleNamespace
 import pytest
 from django.test import Client
 
-from accounts import services as accounts
-from accounts.core import roles
 from common.clock import database_now
 from tests.dashboard import scenes
 
@@ -34,19 +32,6 @@ def client_of():
         return client
 
     return make
-
-
-@pytest.fixture
-def program():
-    """A program of a member's: a client that bears a token with these scopes."""
-
-    def issue(membership, *scopes):
-        _, secret = accounts.issue_api_token(
-            membership=membership, name="program", scopes=scopes or roles.SCOPES, now=database_now()
-        )
-        return Client(headers={"Authorization": f"Bearer {secret}"})
-
-    return issue
 
 
 @pytest.fixture

@@ -4,13 +4,6 @@ import pytest
 
 from marketplace import services as market_services
 from tests.marketplace import market
-from tests.scheduler import world
-
-
-@pytest.fixture
-def bob(cooperative):
-    """The founder, whoever else has joined before this fixture is asked for."""
-    return cooperative.memberships.get(user__email="bob@example.org")
 
 
 @pytest.fixture
@@ -34,13 +27,3 @@ def tick(matcher, book):
         return applied
 
     return run
-
-
-@pytest.fixture
-def pete(cooperative):
-    return world.a_member(cooperative, "Pete")
-
-
-@pytest.fixture
-def quin(cooperative):
-    return world.a_member(cooperative, "Quin")

@@ -6,12 +6,6 @@ from tests.nodes import agents
 
 
 @pytest.fixture
-def bob(cooperative):
-    """The founder, whoever else has joined before this fixture is asked for."""
-    return cooperative.memberships.get(user__email="bob@example.org")
-
-
-@pytest.fixture
 def agent(olga):
     """An agent of Olga's whose node works (on probation)."""
     return agents.an_agent(olga, working_now=True)

@@ -102,11 +102,6 @@ def store(settings, tmp_path):
 
 
 @pytest.fixture
-def bob(cooperative):
-    return cooperative.memberships.get(user__email="bob@example.org")
-
-
-@pytest.fixture
 def alice(alice, bob):
     """A member with 1000 credits."""
     world.credit(bob, alice)

@@ -15,31 +15,10 @@ def store(settings, tmp_path):
 
 
 @pytest.fixture
-def bob(cooperative):
-    """The founder, whoever else has joined before this fixture is asked for."""
-    return cooperative.memberships.get(user__email="bob@example.org")
-
-
-@pytest.fixture
 def alice(alice, bob):
     """A member with 1000 credits."""
     world.credit(bob, alice)
     return alice
-
-
-@pytest.fixture
-def pete(cooperative):
-    return world.a_member(cooperative, "Pete")
-
-
-@pytest.fixture
-def quin(cooperative):
-    return world.a_member(cooperative, "Quin")
-
-
-@pytest.fixture
-def rita(cooperative):
-    return world.a_member(cooperative, "Rita")
 
 
 @pytest.fixture
