@@ -1,6 +1,7 @@
 """How a view of the dashboard is entered, and how it answers an act."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
@@ -43,8 +44,20 @@ def act(
 
     Raises: versions.ChangedMeanwhile, which only the form that was sent can answer.
     """
-    try:
+    with refusals_said(request):
         deed()
+        messages.success(request, done)
+    return leave(request, to, number)
+
+
+@contextmanager
+def refusals_said(request: HttpRequest) -> Iterator[None]:
+    """Why an act was impossible becomes a message; what is hidden or forbidden, a page of its own.
+
+    Raises: versions.ChangedMeanwhile, as it came.
+    """
+    try:
+        yield
     except versions.ChangedMeanwhile:
         raise
     except errors.NotFound as error:
@@ -53,9 +66,6 @@ def act(
         raise PermissionDenied(refusals.translated(error.detail)) from error
     except errors.AppError as error:
         messages.error(request, refusals.told(error))
-    else:
-        messages.success(request, done)
-    return leave(request, to, number)
 
 
 def leave(request: HttpRequest, to: str, number: int | None = None) -> HttpResponse:

@@ -1,6 +1,7 @@
 """Pages of nodes: list, one node, its owner's and the stewards' acts, adding a machine."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -20,7 +21,7 @@ from dashboard.queries import fleet
 from dashboard.queries import machines as reads
 from dashboard.queries import viewer as viewers
 from dashboard.queries.viewer import Viewer
-from dashboard.views.entry import act, cursor, leave, viewer_page
+from dashboard.views.entry import Page, act, cursor, leave, refusals_said, viewer_page
 from marketplace import services as market
 from nodes import queries, services
 from nodes.core import reasons, states
@@ -30,6 +31,8 @@ COLUMNS = (
     "id", "name", "state", "operator", "tier", "zone", "lots_sold", "lots", "asks_credits_per_core_hour",
     "earned_today_credits", "correctness_millionths", "heard_at",
 )  # fmt: skip
+
+Deed = Callable[[HttpRequest, Viewer, Node], str]
 
 
 @require_GET
@@ -187,116 +190,78 @@ def terms(request: HttpRequest, viewer: Viewer, node_id: int) -> HttpResponse:
         return _page(request, viewer, found, form)
 
 
-@require_POST
-@viewer_page("nodes.view")
-def drain(request: HttpRequest, viewer: Viewer, node_id: int) -> HttpResponse:
+def node_act(permission: str) -> Callable[[Deed], Page[[int]]]:
+    """A form of the node's page: the view does one thing to the node and returns what to say then."""
+
+    def decorate(deed: Deed) -> Page[[int]]:
+        @require_POST
+        @viewer_page(permission)
+        @wraps(deed)
+        def page(request: HttpRequest, viewer: Viewer, node_id: int) -> HttpResponse:
+            found = _node(viewer, node_id)
+            with refusals_said(request):
+                messages.success(request, deed(request, viewer, found))
+            return leave(request, "node", node_id)
+
+        return page
+
+    return decorate
+
+
+@node_act("nodes.view")
+def drain(_request: HttpRequest, viewer: Viewer, node: Node) -> str:
     """Finish what runs, take no more."""
-    found = _node(viewer, node_id)
-    return act(
-        request,
-        lambda: services.drain(node=found, reason=reasons.DRAINED_BY_OWNER, by=viewer.membership, now=viewer.now),
-        done=_("The node finishes what it runs and takes no more work."),
-        to="node",
-        number=node_id,
-    )
+    services.drain(node=node, reason=reasons.DRAINED_BY_OWNER, by=viewer.membership, now=viewer.now)
+    return _("The node finishes what it runs and takes no more work.")
 
 
-@require_POST
-@viewer_page("nodes.view")
-def resume(request: HttpRequest, viewer: Viewer, node_id: int) -> HttpResponse:
+@node_act("nodes.view")
+def resume(_request: HttpRequest, viewer: Viewer, node: Node) -> str:
     """Take work again."""
-    found = _node(viewer, node_id)
-    return act(
-        request,
-        lambda: services.resume(node=found, reason=reasons.RESUMED_BY_OWNER, by=viewer.membership, now=viewer.now),
-        done=_("The node takes work again."),
-        to="node",
-        number=node_id,
-    )
+    services.resume(node=node, reason=reasons.RESUMED_BY_OWNER, by=viewer.membership, now=viewer.now)
+    return _("The node takes work again.")
 
 
-@require_POST
-@viewer_page("nodes.view")
-def retire(request: HttpRequest, viewer: Viewer, node_id: int) -> HttpResponse:
+@node_act("nodes.view")
+def retire(_request: HttpRequest, viewer: Viewer, node: Node) -> str:
     """End the node for good."""
-    found = _node(viewer, node_id)
-    return act(
-        request,
-        lambda: services.retire(node=found, reason=reasons.RETIRED_BY_OWNER, by=viewer.membership, now=viewer.now),
-        done=_("The node is retired. Its key opens nothing any more."),
-        to="node",
-        number=node_id,
-    )
+    services.retire(node=node, reason=reasons.RETIRED_BY_OWNER, by=viewer.membership, now=viewer.now)
+    return _("The node is retired. Its key opens nothing any more.")
 
 
-@require_POST
-@viewer_page("nodes.view")
-def appeal(request: HttpRequest, viewer: Viewer, node_id: int) -> HttpResponse:
+@node_act("nodes.view")
+def appeal(request: HttpRequest, viewer: Viewer, node: Node) -> str:
     """The owner's words about a quarantine."""
-    found = _node(viewer, node_id)
-    text = request.POST.get("text", "")
-    return act(
-        request,
-        lambda: services.appeal(node=found, by=viewer.membership, text=text, now=viewer.now),
-        done=_("Your appeal is on the node’s record; the stewards see it."),
-        to="node",
-        number=node_id,
-    )
+    services.appeal(node=node, by=viewer.membership, text=request.POST.get("text", ""), now=viewer.now)
+    return _("Your appeal is on the node’s record; the stewards see it.")
 
 
-@require_POST
-@viewer_page("nodes.quarantine")
-def quarantine(request: HttpRequest, viewer: Viewer, node_id: int) -> HttpResponse:
+@node_act("nodes.quarantine")
+def quarantine(request: HttpRequest, viewer: Viewer, node: Node) -> str:
     """A steward takes a node out of work, with words that its owner sees."""
-    found = _node(viewer, node_id)
-    return act(
-        request,
-        lambda: services.quarantine(
-            node=found,
-            reason=reasons.QUARANTINED_BY_STEWARD,
-            by=viewer.membership,
-            now=viewer.now,
-            detail=request.POST.get("text", ""),
-        ),
-        done=_("The node is quarantined; its owner sees why."),
-        to="node",
-        number=node_id,
+    detail = request.POST.get("text", "")
+    services.quarantine(
+        node=node, reason=reasons.QUARANTINED_BY_STEWARD, by=viewer.membership, now=viewer.now, detail=detail
     )
+    return _("The node is quarantined; its owner sees why.")
 
 
-@require_POST
-@viewer_page("nodes.quarantine")
-def release(request: HttpRequest, viewer: Viewer, node_id: int) -> HttpResponse:
+@node_act("nodes.quarantine")
+def release(request: HttpRequest, viewer: Viewer, node: Node) -> str:
     """A steward lets a node prove itself again."""
-    found = _node(viewer, node_id)
-    return act(
-        request,
-        lambda: services.release_from_quarantine(
-            node=found,
-            reason=reasons.RELEASED_BY_STEWARD,
-            by=viewer.membership,
-            now=viewer.now,
-            detail=request.POST.get("text", ""),
-        ),
-        done=_("The node is released and is on probation again."),
-        to="node",
-        number=node_id,
+    detail = request.POST.get("text", "")
+    services.release_from_quarantine(
+        node=node, reason=reasons.RELEASED_BY_STEWARD, by=viewer.membership, now=viewer.now, detail=detail
     )
+    return _("The node is released and is on probation again.")
 
 
-@require_POST
-@viewer_page("nodes.validate")
-def validator(request: HttpRequest, viewer: Viewer, node_id: int) -> HttpResponse:
+@node_act("nodes.validate")
+def validator(request: HttpRequest, viewer: Viewer, node: Node) -> str:
     """A steward names a node of the cooperative as validator, or takes that back."""
-    found = _node(viewer, node_id)
     is_validator = request.POST.get("is_validator") == "1"
-    return act(
-        request,
-        lambda: services.name_validator(by=viewer.membership, node=found, is_validator=is_validator, now=viewer.now),
-        done=_("The node is a validator.") if is_validator else _("The node is no validator any more."),
-        to="node",
-        number=node_id,
-    )
+    services.name_validator(by=viewer.membership, node=node, is_validator=is_validator, now=viewer.now)
+    return _("The node is a validator.") if is_validator else _("The node is no validator any more.")
 
 
 @never_cache
