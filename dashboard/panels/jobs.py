@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from common import errors
 from dashboard.panels.panel import Panel, number
-from dashboard.queries import jobs
+from dashboard.queries import jobs, results
 from dashboard.queries.viewer import Viewer
 from scheduler import queries as scheduler
 from scheduler.models import Job
@@ -53,7 +53,7 @@ def _attempts(viewer: Viewer, key: str) -> Mapping[str, Any]:
 
 def _outputs(viewer: Viewer, key: str) -> Mapping[str, Any]:
     job = _job(viewer, key)
-    outputs, total = jobs.outputs(job)
+    outputs, total = results.outputs(job)
     return {"job": job, "outputs": outputs, "total": total}
 
 

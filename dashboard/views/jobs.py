@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 from common import errors
 from dashboard.core import sheets
 from dashboard.queries import jobs as reads
+from dashboard.queries import results
 from dashboard.queries.viewer import Viewer
 from dashboard.views.entry import act, cursor, viewer_page
 from scheduler import queries as scheduler
@@ -108,7 +109,7 @@ def task(request: HttpRequest, viewer: Viewer, job_id: int, index: int) -> HttpR
 def verify(request: HttpRequest, viewer: Viewer, job_id: int, attempt_id: int) -> HttpResponse:
     """A receipt checked by the server, with everything that the browser needs to check it again by itself."""
     try:
-        checked = reads.check_receipt(viewer, job_id, attempt_id)
+        checked = results.check_receipt(viewer, job_id, attempt_id)
     except errors.NotFound as error:
         raise Http404 from error
     page = "_receipt" if getattr(request, "htmx", False) else "receipt"
@@ -120,7 +121,7 @@ def verify(request: HttpRequest, viewer: Viewer, job_id: int, attempt_id: int) -
 def receipt(request: HttpRequest, viewer: Viewer, job_id: int, attempt_id: int) -> HttpResponse:
     """A node's signed receipt with what is needed to check it."""
     try:
-        return JsonResponse(reads.receipt(viewer, job_id, attempt_id), json_dumps_params={"indent": 2})
+        return JsonResponse(results.receipt(viewer, job_id, attempt_id), json_dumps_params={"indent": 2})
     except errors.NotFound as error:
         raise Http404 from error
 

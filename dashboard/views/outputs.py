@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET
 
 from common import errors
 from dashboard.core import preview as previews
-from dashboard.queries import jobs as reads
+from dashboard.queries import results
 from dashboard.queries.viewer import Viewer
 from dashboard.views.entry import viewer_page
 from registry import blobs
@@ -64,7 +64,7 @@ def image(request: HttpRequest, viewer: Viewer, job_id: int, output_id: int) -> 
 def archive(request: HttpRequest, viewer: Viewer, job_id: int) -> HttpResponseBase:
     """Every file of the accepted results as one zip, made while it is sent."""
     try:
-        files = reads.all_outputs(viewer, job_id)
+        files = results.all_outputs(viewer, job_id)
     except errors.NotFound as error:
         raise Http404 from error
     if not files:
@@ -77,7 +77,7 @@ def archive(request: HttpRequest, viewer: Viewer, job_id: int) -> HttpResponseBa
 
 def _file(viewer: Viewer, job_id: int, output_id: int) -> AttemptOutput:
     try:
-        return reads.output_file(viewer, job_id, output_id)
+        return results.output_file(viewer, job_id, output_id)
     except errors.NotFound as error:
         raise Http404 from error
 

@@ -9,7 +9,7 @@ import pytest
 from django.urls import reverse
 
 from common import clock
-from dashboard.queries import jobs
+from dashboard.queries import jobs, results
 from dashboard.queries.viewer import Viewer
 from nodes.models import Node
 from opengrid import keys, npy
@@ -47,7 +47,7 @@ def sign(attempt):
 
 
 def checked(grid, alice):
-    return jobs.check_receipt(Viewer(alice, clock.database_now()), grid.job.pk, grid.accepted[0].pk)
+    return results.check_receipt(Viewer(alice, clock.database_now()), grid.job.pk, grid.accepted[0].pk)
 
 
 def test_each_task_has_the_letter_of_what_it_is_doing(grid, alice, now):
