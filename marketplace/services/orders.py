@@ -1,29 +1,23 @@
-"""Writes to the market: pools, orders, cancels, leases that end. What became of an order is the matcher's to write."""
+"""Orders, accepted and cancelled. What becomes of one is the matcher's to write."""
 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import Count, Sum
-from django.utils.translation import gettext_noop
 
-from accounts.models import Cooperative, Membership
-from common import errors, live, locks
+from accounts.models import Membership
+from common import errors, live
 from common.words import said as _
 from marketplace.core import events
 from marketplace.core.fit import Needs
 from marketplace.core.orders import BuyOrder, Reason, SellOrder, TimeInForce
-from marketplace.models import Book, BookInput, Lease, Order, Pool, PoolSample, ResourceClass, Trade
+from marketplace.models import Book, BookInput, Order
 from nodes import queries as nodes
-from nodes import services as node_services
 from nodes.core import states
 from nodes.models import Node
 
-CPU = "cpu"
 NOT_YET_NUMBERED = "new"
-SAMPLE_DAYS = 31
 LIVE_STATES = (Order.State.ACCEPTED, Order.State.OPEN, Order.State.PARTIALLY_FILLED)
 
 
@@ -67,37 +61,6 @@ class NewOrder:
     hold_address: str = ""
 
 
-@transaction.atomic
-def pool_of(cooperative: Cooperative) -> Pool:
-    """The cooperative's own pool with its book, opened at first use."""
-    locks.lock(locks.Space.COOPERATIVE, [cooperative.pk])
-    pool, is_new = Pool.objects.get_or_create(cooperative=cooperative, name=cooperative.name)
-    if is_new:
-        pool.cooperatives.add(cooperative)
-        resource_class, _ = ResourceClass.objects.get_or_create(
-            code=CPU,
-            defaults={"lot_milli": 1000, "description": gettext_noop("one reference core with 2 GiB of memory")},
-        )
-        Book.objects.create(pool=pool, resource_class=resource_class)
-    return pool
-
-
-def book_for(cooperative: Cooperative, resource_class: str = CPU) -> Book:
-    """The book of a class in the cooperative's pool. Raises: errors.NotFound."""
-    found = (
-        Book.objects.select_related("resource_class", "pool")
-        .filter(pool__cooperative=cooperative, resource_class__code=resource_class)
-        .first()
-    )
-    if found is not None:
-        return found
-    pool = pool_of(cooperative)
-    book = pool.books.select_related("resource_class").filter(resource_class__code=resource_class).first()
-    if book is None:
-        raise errors.NotFound(_("the pool trades no class %(resource_class)s", resource_class=repr(resource_class)))
-    return book
-
-
 _PLACE = """
 INSERT INTO marketplace_order (book_id, side, time_in_force, price_micro, lots, placed_by_id, owner_key, node_id,
   is_standing, needs, max_lots_per_owner, reference, hold_address, state, reason, open_lots, filled_lots)
@@ -120,7 +83,7 @@ def place_orders(*, orders: Sequence[NewOrder]) -> list[Order]:
     """
     for order in orders:
         if order.node is not None:
-            _require_offerable(order.node, order.placed_by, order.price_micro)
+            require_offerable(order.node, order.placed_by, order.price_micro)
     rows = [
         Order(
             book=order.book,
@@ -241,17 +204,20 @@ def cancel_order(*, order: Order, by: Membership | None = None, reason: str = Re
     order.refresh_from_db(fields=["state"])
     if order.state not in LIVE_STATES:
         raise OrderClosed(_("the order is %(state)s", state=order.state))
-    _cancel([order], reason)
+    ask_to_cancel([order], reason)
 
 
 @transaction.atomic
 def cancel_orders_of(*, reference: str, reason: str = "no_longer_needed") -> None:
     """Ask the matcher to take every live order for `reference` off the book."""
-    _cancel(Order.objects.filter(reference=reference, state__in=LIVE_STATES).select_related("book"), reason)
+    ask_to_cancel(Order.objects.filter(reference=reference, state__in=LIVE_STATES).select_related("book"), reason)
 
 
-def _cancel(orders: Iterable[Order], reason: str) -> None:
-    """Events are made here, so that one the book would not take never gets to the matcher. Raises: Malformed."""
+def ask_to_cancel(orders: Iterable[Order], reason: str) -> None:
+    """Ask the matcher to take these off the book.
+
+    Events are made here, so that one the book would not take never gets to the matcher. Raises: Malformed.
+    """
     for order in orders:
         BookInput.objects.create(
             book=order.book,
@@ -261,34 +227,11 @@ def _cancel(orders: Iterable[Order], reason: str) -> None:
         live.wake_matcher(order.book.pool_id)
 
 
-@transaction.atomic
-def keep_standing_offer(*, node: Node, lots: int, price_micro: int) -> Order:
-    """Keep one standing SELL offer of at most `lots` lots of the node. The same again changes nothing.
+def require_offerable(node: Node, by: Membership, price_micro: int) -> None:
+    """Whether the member may offer the node at this price, in micro-credits per unit-hour.
 
-    Raises: PriceBelowFloor, NodeNotOfferable.
+    Raises: errors.NotFound for somebody else's node, NodeNotOfferable, PriceBelowFloor.
     """
-    book = book_for(node.cooperative)  # may open the pool, whose lock comes before the node's
-    locks.lock(locks.Space.NODE, [node.pk])
-    node.refresh_from_db()
-    _require_offerable(node, node.operator, price_micro)
-    lots = min(lots, node.sellable_lots)
-    standing = list(standing_offers(node))
-    for order in standing:
-        if (order.lots, order.price_micro) == (lots, price_micro):
-            return order
-    _cancel(standing, "offer_replaced")
-    return place_order(
-        book=book,
-        side=Order.Side.SELL,
-        placed_by=node.operator,
-        price_micro=price_micro,
-        lots=lots,
-        node=node,
-        is_standing=True,
-    )
-
-
-def _require_offerable(node: Node, by: Membership, price_micro: int) -> None:
     if node.operator_id != by.pk:
         raise errors.NotFound(_("there is no node %(node)s of yours", node=node.pk))
     if node.state not in states.WORKING or not node.sellable_lots:
@@ -307,119 +250,3 @@ def _require_offerable(node: Node, by: Membership, price_micro: int) -> None:
                 floor_price_micro=node.floor_price_micro,
             )
         )
-
-
-@transaction.atomic
-def withdraw_offer(*, node: Node) -> None:
-    """Take the node's standing offer off the book; its leases stay."""
-    locks.lock(locks.Space.NODE, [node.pk])
-    _cancel(standing_offers(node), "offer_withdrawn")
-
-
-@transaction.atomic
-def set_node_terms(
-    *,
-    by: Membership,
-    node: Node,
-    floor_price_micro: int,
-    limit_lots: int | None,
-    now: datetime,
-    version: str | None = None,
-) -> Node:
-    """Set the owner's floor and limit, and bring the standing offer in line with them.
-
-    An offer at the old floor follows the floor; a dearer one stays where it is unless the floor passes it.
-    Raises: nodes' TermsInvalid, NotYourNode, errors.NotFound, versions.ChangedMeanwhile.
-    """
-    locks.lock(locks.Space.NODE, [node.pk])
-    before = node.floor_price_micro
-    node = node_services.set_terms(
-        by=by, node=node, floor_price_micro=floor_price_micro, limit_lots=limit_lots, now=now, version=version
-    )
-    offers = list(standing_offers(node))
-    if node.state in states.WORKING and node.sellable_lots:
-        for order in offers:
-            follows = order.price_micro == before
-            price = floor_price_micro if follows else max(order.price_micro, floor_price_micro)
-            keep_standing_offer(node=node, lots=node.sellable_lots, price_micro=price)
-    else:
-        _cancel(offers, "offer_withdrawn")
-    return node
-
-
-def standing_offers(node: Node) -> Iterable[Order]:
-    """The node's live standing offers that nobody has asked to cancel."""
-    asked = BookInput.objects.filter(kind=BookInput.Kind.CANCEL, sequence__isnull=True, book__orders__node=node)
-    leaving = {entry.payload["order_id"] for entry in asked}
-    offers = node.orders.filter(is_standing=True, state__in=LIVE_STATES).select_related("book").order_by("pk")
-    return [order for order in offers if str(order.pk) not in leaving]
-
-
-@transaction.atomic
-def end_leases(*, lease_ids: Iterable[int], reason: str, now: datetime) -> int:
-    """End live leases: no more work on them at once; the matcher takes the lots back. Returns how many ended now."""
-    ended = 0
-    for lease in Lease.objects.filter(pk__in=lease_ids).select_related("trade", "book").order_by("pk"):
-        if not Lease.objects.filter(pk=lease.pk, state=Lease.State.LIVE).update(
-            state=Lease.State.ENDING, ended_at=now, end_reason=reason
-        ):
-            continue
-        BookInput.objects.create(
-            book=lease.book,
-            kind=BookInput.Kind.RETURN,
-            payload=events.Return(lease.trade.ref, reason).to_dict(),
-        )
-        live.wake_matcher(lease.book.pool_id)
-        ended += 1
-    return ended
-
-
-def add_to_bars(*, book: Book, trades: Sequence[Trade]) -> None:
-    """Add trades, in their order, to the bar of this minute; a part of the matcher's tick, the one writer."""
-    if not trades:
-        return
-    prices = [trade.price_micro for trade in trades]
-    lots = sum(trade.lots for trade in trades)
-    with connection.cursor() as cursor:
-        cursor.execute(_ADD_TO_BAR, [book.pk, prices[0], max(prices), min(prices), prices[-1], lots, len(trades)])
-
-
-_ADD_TO_BAR = """
-INSERT INTO marketplace_pricebar AS bar
-       (book_id, minute_at, first_micro, high_micro, low_micro, last_micro, lots, trades)
-VALUES (%s, date_trunc('minute', now()), %s, %s, %s, %s, %s, %s)
-ON CONFLICT (book_id, minute_at) DO UPDATE
-SET high_micro = greatest(bar.high_micro, excluded.high_micro), low_micro = least(bar.low_micro, excluded.low_micro),
-    last_micro = excluded.last_micro, lots = bar.lots + excluded.lots, trades = bar.trades + excluded.trades
-"""
-
-
-@transaction.atomic
-def sample_pools(*, now: datetime) -> None:
-    """Note for every pool how many lots its nodes have and how many are sold, once a minute; forget what is old."""
-    minute = now.replace(second=0, microsecond=0)
-    there = Node.objects.filter(
-        state__in=states.WORKING, last_seen_at__gte=now - timedelta(seconds=nodes.DARK_SECONDS), sellable_lots__gt=0
-    )
-    offered = {
-        row["cooperative"]: row
-        for row in there.values("cooperative").annotate(number=Count("pk"), lots=Sum("sellable_lots"))
-    }
-    sold = dict(
-        Lease.objects.filter(state=Lease.State.LIVE, node__in=there)
-        .values_list("book__pool")
-        .annotate(lots=Sum("lots"))
-    )
-    nothing = {"number": 0, "lots": 0}
-    samples = [
-        PoolSample(
-            pool=pool,
-            at=minute,
-            nodes=offered.get(pool.cooperative_id, nothing)["number"],
-            lots=offered.get(pool.cooperative_id, nothing)["lots"],
-            sold_lots=sold.get(pool.pk, 0),
-        )
-        for pool in Pool.objects.order_by("pk")
-    ]
-    PoolSample.objects.bulk_create(samples, ignore_conflicts=True)
-    PoolSample.objects.filter(at__lt=now - timedelta(days=SAMPLE_DAYS)).delete()
