@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gridnode import runtime, selftest
+from gridnode import probes, runtime, selftest
 from gridnode.sandbox import bwrap, cgroups, slots, watch
 from gridnode.sandbox.executor import Sandbox
 from gridnode.sandbox.spec import SandboxUnavailable
@@ -83,21 +83,21 @@ def test_a_probe_whose_control_failed_is_tried_again_but_not_one_that_saw_a_leak
 ) -> None:
     tries: list[str] = []
 
-    def probe_a_starved(_scene: object) -> selftest.ProbeOutcome:
+    def probe_a_starved(_scene: object) -> probes.ProbeOutcome:
         tries.append("starved")
         if tries.count("starved") < 3:
             raise TimeoutError("no answer on a busy machine")
-        return selftest.ProbeOutcome("a_starved", True, "held")
+        return probes.ProbeOutcome("a_starved", True, "held")
 
-    def probe_b_hopeless(_scene: object) -> selftest.ProbeOutcome:
+    def probe_b_hopeless(_scene: object) -> probes.ProbeOutcome:
         tries.append("hopeless")
-        raise selftest._ControlFailed("it could see nothing")
+        raise probes.ControlFailed("it could see nothing")
 
-    def probe_c_leaks(_scene: object) -> selftest.ProbeOutcome:
+    def probe_c_leaks(_scene: object) -> probes.ProbeOutcome:
         tries.append("leaks")
-        return selftest.ProbeOutcome("c_leaks", False, "a file of the host was read")
+        return probes.ProbeOutcome("c_leaks", False, "a file of the host was read")
 
-    monkeypatch.setattr(selftest, "PROBES", (probe_a_starved, probe_b_hopeless, probe_c_leaks))
+    monkeypatch.setattr(probes, "PROBES", (probe_a_starved, probe_b_hopeless, probe_c_leaks))
 
     record = selftest.run(fresh, now=TESTED_AT)
 
