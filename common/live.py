@@ -82,11 +82,9 @@ class _Message:
     group: str
     fields: tuple[tuple[str, str], ...]
 
-    def __call__(self) -> None:
-        try:
-            _redis.publish(f"{GROUP_PREFIX}{self.group}", get_channel_layer().serialize(dict(self.fields)))
-        except (redis.RedisError, OSError) as error:
-            logger.warning("live update %s not sent: %s", self.group, error)
+    def channel_and_text(self) -> tuple[str, bytes]:
+        """What Redis is given."""
+        return f"{GROUP_PREFIX}{self.group}", get_channel_layer().serialize(dict(self.fields))
 
 
 @dataclass(frozen=True)
@@ -95,16 +93,38 @@ class _WakeUp:
 
     channel: str
 
+    def channel_and_text(self) -> tuple[str, bytes]:
+        """What Redis is given."""
+        return self.channel, b"1"
+
+
+class _Outgoing:
+    """The hints of a transaction, sent together once it has committed."""
+
+    def __init__(self) -> None:
+        self.hints: dict[_Message | _WakeUp, None] = {}
+
     def __call__(self) -> None:
         try:
-            _redis.publish(self.channel, "1")
-        except redis.RedisError as error:
-            logger.warning("wake-up %s not sent: %s", self.channel, error)
+            pipeline = _redis.pipeline(transaction=False)
+            for hint in self.hints:
+                pipeline.publish(*hint.channel_and_text())
+            pipeline.execute()
+        except (redis.RedisError, OSError) as error:
+            logger.warning("%s live updates or wake-ups not sent: %s", len(self.hints), error)
 
 
 def _after_commit(hint: _Message | _WakeUp) -> None:
-    """Send a hint once per transaction, however many acts in it wish to."""
+    """Send a hint once per transaction, however many acts in it wish to; one whose savepoint is rolled back is not."""
     connection = transaction.get_connection()
     alive = set(connection.savepoint_ids)
-    if not any(waiting[1] == hint and waiting[0] <= alive for waiting in connection.run_on_commit):
-        transaction.on_commit(hint)
+    waiting = [(ids, act) for ids, act, *_ in connection.run_on_commit if isinstance(act, _Outgoing)]
+    if any(ids <= alive and hint in act.hints for ids, act in waiting):
+        return
+    outgoing = next((act for ids, act in waiting if ids == alive), None)
+    if outgoing is not None:
+        outgoing.hints[hint] = None
+        return
+    outgoing = _Outgoing()
+    outgoing.hints[hint] = None
+    transaction.on_commit(outgoing)

@@ -30,6 +30,7 @@ from opengrid import digests, http_signatures, messages
 logger = logging.getLogger(__name__)
 
 _SIGNED_DIGEST: Final = "commongrid.signed_digest"
+_CAME_AT: Final = "commongrid.came_at"
 _nonces = redis.Redis.from_url(settings.WAKE_REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
 
 
@@ -64,11 +65,9 @@ class NodeSignatureAuthentication(BaseAuthentication):
             return None
         plain: HttpRequest = request._request
         body = None if self.streams_body else bodies.read_body(plain)
+        plain.META[_CAME_AT] = now = clock.database_now()
         node, verified = verify(
-            method=plain.method or "",
-            url=_url_of(plain),
-            headers=list(plain.headers.items()),
-            body=body,
+            method=plain.method or "", url=_url_of(plain), headers=list(plain.headers.items()), body=body, now=now
         )
         plain.META[_SIGNED_DIGEST] = verified.content_digest
         return AnonymousUser(), node
@@ -120,13 +119,12 @@ class StreamedNodeScheme(NodeScheme):
 
 
 def verify(
-    *, method: str, url: str, headers: list[tuple[str, str]], body: bytes | None
+    *, method: str, url: str, headers: list[tuple[str, str]], body: bytes | None, now: datetime
 ) -> tuple[Node, http_signatures.VerifiedRequest]:
-    """Check signature, age, nonce and the node's state, by the database's clock.
+    """Check signature, age, nonce and the node's state; `now` comes from the database's clock.
 
     `body` is None for a body that is still to be read. Raises: NodeRefused, NodeRetired.
     """
-    now = clock.database_now()
     found: list[Node] = []
 
     def public_key(key_id: str) -> str | None:
@@ -163,7 +161,7 @@ def node_of_scope(scope: dict[str, Any]) -> Node:
         raw_path=scope.get("raw_path") or escape_uri_path(scope["path"]).encode("ascii"),
         query=_bytes(scope.get("query_string", b"")),
     )
-    node, _ = verify(method="GET", url=url, headers=headers, body=b"")
+    node, _ = verify(method="GET", url=url, headers=headers, body=b"", now=clock.database_now())
     return node
 
 
@@ -172,6 +170,12 @@ def node_of(request: Request) -> Node:
     node = request.auth
     assert isinstance(node, Node)
     return node
+
+
+def came_at(request: Request) -> datetime:
+    """When a node's request was taken in, by the database's clock."""
+    moment: datetime = request._request.META[_CAME_AT]
+    return moment
 
 
 def signed_digest(request: Request) -> str:

@@ -45,7 +45,6 @@ SELECT node_id, dimension, success, reason, reference, at, weight_milli
 """
 
 
-@transaction.atomic
 def record(*, items: Sequence[NewEvidence]) -> int:
     """Record facts in one statement and return how many were new; those recorded before are left out.
 
@@ -53,7 +52,7 @@ def record(*, items: Sequence[NewEvidence]) -> int:
     """
     new = sorted((evidence.check(item) for item in items), key=lambda item: (item.reference, item.dimension))
     columns = ("node_id", "dimension", "success", "weight_milli", "reason", "reference", "at")
-    with connection.cursor() as cursor:
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         cursor.execute(RECORD, [[getattr(item, column) for item in new] for column in columns])
         return int(cursor.rowcount)
 
@@ -78,7 +77,7 @@ def rescore(*, node_ids: Iterable[int], now: datetime) -> None:
     )
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def record_contributions(*, items: Sequence[NewContribution]) -> None:
     """Record what members contributed; a reference that is known is left out."""
     Contribution.objects.bulk_create(

@@ -73,7 +73,7 @@ SELECT digest, id FROM stored
 """
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def store_small(*, contents: Iterable[bytes]) -> dict[str, int]:
     """Store small files that came in a message beside their rows; ids by digest.
 

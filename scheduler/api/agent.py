@@ -38,7 +38,7 @@ class HeartbeatView(AgentView):
         """Report load and progress; learn which attempts to stop and whether work is waiting."""
         node = authentication.node_of(request)
         beat = bodies.parse(request, messages.HeartbeatRequest)
-        now = clock.database_now()
+        now = authentication.came_at(request)
         nodes.record_heartbeat(node=node, request=beat, now=now)
         stale = results.record_beats(node=node, beats=beat.attempts)
         return reply(
@@ -90,7 +90,7 @@ class ClaimView(AgentView):
         """Claim up to `max_tasks` tasks of jobs that lease this node."""
         claim = bodies.parse(request, messages.ClaimRequest)
         tasks = claims.claim_work(
-            node=authentication.node_of(request), max_tasks=claim.max_tasks, now=clock.database_now()
+            node=authentication.node_of(request), max_tasks=claim.max_tasks, now=authentication.came_at(request)
         )
         return reply(messages.ClaimReply(tasks=tuple(tasks), reason="" if tasks else "no_task_waiting"))
 
@@ -171,7 +171,7 @@ class ResultsView(AgentView):
         """Report up to 100 results, small outputs along with them. Each has its own outcome; safe to send again."""
         wanted = bodies.parse(request, messages.ResultsRequest).results
         outcomes = results.report_results(
-            node=authentication.node_of(request), results=wanted, now=clock.database_now()
+            node=authentication.node_of(request), results=wanted, now=authentication.came_at(request)
         )
         return reply(
             messages.ResultsReply(

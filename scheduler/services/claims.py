@@ -6,22 +6,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Count, F, Q
+from django.db.models import Q
 
 from accounts import queries as accounts
 from common import errors, locks
 from common.words import said as _
 from ledger import queries as ledger
-from marketplace.models import Lease
 from nodes import queries as nodes
 from nodes.core import states
 from nodes.models import Node
-from opengrid.messages import BlobRef, JobSpec, Runner, TaskAssignment, TaskLimits, timestamp
-from registry import queries as registry
+from opengrid.messages import BlobRef, ModelRef, Runner, TaskAssignment, TaskLimits, timestamp
 from scheduler.core import failures
-from scheduler.models import Attempt, Job
+from scheduler.models import Job
 from scheduler.services import own_nodes, timeline
-from scheduler.services.results import OUTPUT_FILES, output_limit_bytes
+from scheduler.services.results import OUTPUT_FILES
 
 TRANSFER_GRACE_SECONDS = 30
 """Beyond the job's max_seconds, for fetching inputs and uploading outputs. Never billed."""
@@ -39,7 +37,7 @@ class NotWorking(errors.Conflict):
     title = _("This node gets no work in its present state")
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Slot:
     """A live lease of the node with room for more work."""
 
@@ -48,8 +46,32 @@ class _Slot:
     price_micro: int
     lot_milli: int
     max_seconds: int
-    executions: int
     room: int
+
+
+@dataclass(frozen=True)
+class _HandedOut:
+    """An attempt with all that an assignment says; of the job's long request only what is needed."""
+
+    attempt_id: int
+    token: int
+    deadline_at: datetime
+    task_id: int
+    input_name: str
+    input_digest: str
+    input_bytes: int
+    job_id: int
+    submitter_id: int
+    job_state: str
+    runner: str
+    bundle: str | None
+    wall_seconds: int
+    memory_mib: int
+    disk_mib: int
+    version_id: int | None
+    manifest: str
+    manifest_signature: str
+    publisher_key: str
 
 
 def claim_work(*, node: Node, max_tasks: int, now: datetime) -> list[TaskAssignment]:
@@ -79,47 +101,58 @@ def claim_work(*, node: Node, max_tasks: int, now: datetime) -> list[TaskAssignm
 @transaction.atomic
 def _claim(*, node: Node, max_tasks: int, now: datetime) -> list[TaskAssignment]:
     locks.lock(locks.Space.NODE, [node.pk])
-    node.refresh_from_db()
+    node = Node.objects.select_related("operator", "cooperative").get(pk=node.pk)
     if node.state not in states.WORKING:
         raise NotWorking(f"the node is {node.state} ({node.state_reason})")
-    claimant = _claimant(node, now)
-    ids: list[int] = []
-    for slot in _slots(node):
-        room = min(slot.room, max_tasks - len(ids))
-        if room > 0:
-            ids += _claim_on(slot, claimant, room)
+    ids = _claim_leased(node, max_tasks, now)
+    ids += own_nodes.claim(node, max_tasks - len(ids), grace_seconds=TRANSFER_GRACE_SECONDS, now=now)
     attempts = _handed_out(ids)
-    attempts += own_nodes.claim(node, max_tasks - len(attempts), grace_seconds=TRANSFER_GRACE_SECONDS, now=now)
-    _started(attempts, now)
-    jobs = {attempt.task.job_id: attempt.task.job for attempt in attempts}
-    requests = {pk: job.request for pk, job in jobs.items()}
-    return [_assignment(attempt, requests[attempt.task.job_id]) for attempt in attempts]
+    _started(attempts)
+    return [_assignment(attempt) for attempt in attempts]
+
+
+def _claim_leased(node: Node, max_tasks: int, now: datetime) -> list[int]:
+    """Ids of the attempts on leases with room. What the owner has failed twice comes last, if nobody else is there."""
+    slots = _slots(node)
+    if not slots:
+        return []
+    claimant = _claimant(node, now)
+    ids = _fill(slots, claimant, max_tasks)
+    if len(ids) < max_tasks and any(slot.room for slot in slots) and not _others_are_there(node, now):
+        ids += _fill(slots, {**claimant, "tries": ANY_NUMBER}, max_tasks - len(ids))
+    return ids
+
+
+def _fill(slots: Sequence[_Slot], claimant: Mapping[str, _Argument], most: int) -> list[int]:
+    ids: list[int] = []
+    for slot in slots:
+        room = min(slot.room, most - len(ids))
+        if room > 0:
+            taken = _claim_on(slot, claimant, room)
+            slot.room -= len(taken)
+            ids += taken
+    return ids
+
+
+_SLOTS = """
+SELECT lease.id, job.id, lease.price_micro, class.lot_milli, job.max_seconds, lease.lots - busy.running
+FROM marketplace_lease AS lease
+JOIN marketplace_book AS book ON book.id = lease.book_id
+JOIN marketplace_resourceclass AS class ON class.id = book.resource_class_id
+JOIN scheduler_job AS job ON job.closed_at IS NULL
+  AND job.id = CASE WHEN lease.reference LIKE 'job:%%' THEN substr(lease.reference, 5)::bigint END
+CROSS JOIN LATERAL (
+  SELECT count(*) AS running FROM scheduler_attempt WHERE lease_id = lease.id AND state = 'RUNNING') AS busy
+WHERE lease.node_id = %s AND lease.state = 'LIVE' AND busy.running < lease.lots
+ORDER BY busy.running, lease.id
+"""
 
 
 def _slots(node: Node) -> list[_Slot]:
     """Live leases with room, those that run least first."""
-    leases = (
-        Lease.objects.filter(node=node, state=Lease.State.LIVE, reference__startswith="job:")
-        .annotate(running=Count("attempts", filter=Q(attempts__state=Attempt.State.RUNNING)))
-        .filter(running__lt=F("lots"))
-        .select_related("book__resource_class")
-        .order_by("running", "pk")
-    )
-    by_job = {lease.pk: int(lease.reference.removeprefix("job:")) for lease in leases}
-    known = Job.objects.filter(closed_at__isnull=True).in_bulk(set(by_job.values()))
-    return [
-        _Slot(
-            lease_id=lease.pk,
-            job_id=by_job[lease.pk],
-            price_micro=lease.price_micro,
-            lot_milli=lease.book.resource_class.lot_milli,
-            max_seconds=known[by_job[lease.pk]].max_seconds,
-            executions=known[by_job[lease.pk]].executions,
-            room=lease.lots - lease.running,
-        )
-        for lease in leases
-        if by_job[lease.pk] in known
-    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_SLOTS, [node.pk])
+        return [_Slot(*row) for row in cursor.fetchall()]
 
 
 FOLLOW_THE_INDEX = "SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)"
@@ -178,13 +211,12 @@ _STATEMENT = _CLAIM.format(spans=", ".join(_PICK.format(**span) for span in _SPA
 def _claimant(node: Node, now: datetime) -> dict[str, _Argument]:
     """What every statement of a claim says about the node that makes it."""
     probation = nodes.is_on_probation(node)
-    others = _others_are_there(node, now)
     return {
         "node": node.pk,
         "owner": nodes.execution_owner(node),
         "probation": probation,
-        "may_be_checked": not probation or (others and fund_may_owe(node.cooperative_id)),
-        "tries": failures.TRIES_PER_OWNER if others else ANY_NUMBER,
+        "may_be_checked": not probation or (_others_are_there(node, now) and fund_may_owe(node.cooperative_id)),
+        "tries": failures.TRIES_PER_OWNER,
     }
 
 
@@ -217,12 +249,28 @@ def _claim_on(slot: _Slot, claimant: Mapping[str, _Argument], room: int) -> list
         return [row[0] for row in cursor.fetchall()]
 
 
-def _handed_out(ids: Sequence[int]) -> list[Attempt]:
-    """The attempts with all that an assignment says, in the order of `ids`."""
-    found = Attempt.objects.select_related(
-        "task__job__model_version__publisher_key", "task__job__bundle", "task__input"
-    ).in_bulk(ids)
-    return [found[pk] for pk in ids]
+_HANDED_OUT = """
+SELECT attempt.id, attempt.token, attempt.deadline_at, task.id, task.input_name, input.digest, input.size_bytes,
+  job.id, job.submitter_id, job.state, job.runner, job.spec->'bundle', (job.spec->>'max_seconds')::int,
+  (job.spec->>'memory_mib')::int, (job.spec->>'disk_mib')::int,
+  version.id, coalesce(version.manifest, ''), coalesce(version.signature, ''), coalesce(publisher.public_key, '')
+FROM scheduler_attempt AS attempt
+JOIN scheduler_task AS task ON task.id = attempt.task_id
+JOIN registry_blob AS input ON input.id = task.input_id
+JOIN scheduler_job AS job ON job.id = task.job_id
+LEFT JOIN registry_modelversion AS version ON version.id = job.model_version_id
+LEFT JOIN registry_publisherkey AS publisher ON publisher.id = version.publisher_key_id
+WHERE attempt.id = ANY(%s) ORDER BY array_position(%s, attempt.id)
+"""
+
+
+def _handed_out(ids: Sequence[int]) -> list[_HandedOut]:
+    """The attempts in the order of `ids`."""
+    if not ids:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(_HANDED_OUT, [list(ids), list(ids)])
+        return [_HandedOut(*row) for row in cursor.fetchall()]
 
 
 def fund_may_owe(cooperative_id: int) -> bool:
@@ -231,34 +279,45 @@ def fund_may_owe(cooperative_id: int) -> bool:
     return ledger.balance(f"coop:{cooperative_id}:assurance") > -rules.assurance_overdraft_micro
 
 
-def _started(attempts: Sequence[Attempt], now: datetime) -> None:
-    jobs_started = {attempt.task.job for attempt in attempts}
-    for job in jobs_started:
-        if Job.objects.filter(pk=job.pk, state=Job.State.QUEUED).update(state=Job.State.RUNNING):
-            timeline.note(job, "job_started")
+def _started(attempts: Sequence[_HandedOut]) -> None:
+    for attempt in {attempt.job_id: attempt for attempt in attempts}.values():
+        waited = Job.objects.filter(pk=attempt.job_id, state=Job.State.QUEUED)
+        if attempt.job_state == Job.State.QUEUED and waited.update(state=Job.State.RUNNING):
+            timeline.note(Job.objects.get(pk=attempt.job_id), "job_started")
         else:
-            timeline.changed(job)
+            timeline.announce(attempt.job_id, attempt.submitter_id)
 
 
-def _assignment(attempt: Attempt, spec: JobSpec) -> TaskAssignment:
-    job, task = attempt.task.job, attempt.task
+def _assignment(attempt: _HandedOut) -> TaskAssignment:
     return TaskAssignment(
-        attempt_id=attempt.pk,
+        attempt_id=attempt.attempt_id,
         token=attempt.token,
-        task_id=task.pk,
-        job_id=job.pk,
-        runner=Runner(job.runner),
-        model=registry.model_ref(job.model_version) if job.model_version else None,
-        bundle=spec.bundle,
-        inputs=(BlobRef(name=task.input_name, digest=task.input.digest, size_bytes=task.input.size_bytes),),
+        task_id=attempt.task_id,
+        job_id=attempt.job_id,
+        runner=Runner(attempt.runner),
+        model=_model(attempt),
+        bundle=BlobRef.model_validate_json(attempt.bundle) if attempt.bundle not in (None, "null") else None,
+        inputs=(BlobRef(name=attempt.input_name, digest=attempt.input_digest, size_bytes=attempt.input_bytes),),
         limits=TaskLimits(
-            wall_seconds=spec.max_seconds,
-            memory_mib=spec.memory_mib,
-            disk_mib=spec.disk_mib,
-            output_bytes=output_limit_bytes(attempt),
+            wall_seconds=attempt.wall_seconds,
+            memory_mib=attempt.memory_mib,
+            disk_mib=attempt.disk_mib,
+            output_bytes=attempt.disk_mib * 1024 * 1024,
             output_files=OUTPUT_FILES,
             stdout_bytes=STDOUT_BYTES,
             pids=PIDS,
         ),
         deadline_at=timestamp(attempt.deadline_at),
+    )
+
+
+def _model(attempt: _HandedOut) -> ModelRef | None:
+    """What a node is given of a model: the text as signed, so that it can check everything itself."""
+    if attempt.version_id is None:
+        return None
+    return ModelRef(
+        version_id=attempt.version_id,
+        manifest=attempt.manifest,
+        signature=attempt.manifest_signature,
+        publisher_key=attempt.publisher_key,
     )

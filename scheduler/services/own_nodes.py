@@ -16,8 +16,13 @@ from scheduler.models import Attempt, Task
 from scheduler.services import capacity
 
 
-def claim(node: Node, room: int, *, grace_seconds: int, now: datetime) -> list[Attempt]:
-    """Hand the owner's own tasks to up to `room` unsold lots of the node. The caller holds the node's lock."""
+def claim(node: Node, room: int, *, grace_seconds: int, now: datetime) -> list[int]:
+    """Hand the owner's own tasks to up to `room` unsold lots of the node. The caller holds the node's lock.
+
+    Returns the ids of the attempts.
+    """
+    if room <= 0:
+        return []
     room = min(room, queries.unsold_lots(node))
     if room <= 0:
         return []
@@ -45,7 +50,7 @@ def claim(node: Node, room: int, *, grace_seconds: int, now: datetime) -> list[A
                 deadline_at=now + timedelta(seconds=task.job.max_seconds + grace_seconds),
             )
         )
-    return Attempt.objects.bulk_create(attempts)
+    return [attempt.pk for attempt in Attempt.objects.bulk_create(attempts)]
 
 
 def give_back(task: Task) -> None:

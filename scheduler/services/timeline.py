@@ -12,5 +12,10 @@ def note(job: Job, reason: str, *, task_id: int | None = None, **params: int | s
 
 def changed(job: Job) -> None:
     """Let pages that show the job, or its submitter's jobs, render again."""
-    live.publish(f"job.{job.pk}")
-    live.publish(f"jobs.{job.submitter_id}")
+    announce(job.pk, job.submitter_id)
+
+
+def announce(job_id: int, submitter_id: int) -> None:
+    """As `changed`, for a job whose row is not at hand."""
+    live.publish(f"job.{job_id}")
+    live.publish(f"jobs.{submitter_id}")
