@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
 
 from accounts.core import roles
-from common import versions
+from common import money, versions
 
 
 class Role(models.TextChoices):
@@ -318,7 +318,7 @@ class CreditIssue(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount_micro} micro-credits to {self.to_address}"
+        return f"{money.format_credits(self.amount_micro, 2)} credits to {self.to_address}"
 
 
 class StewardAct(models.Model):

@@ -45,8 +45,9 @@ def found(*, now: datetime, is_checked: bool) -> People:
         (f"coop:{cooperative.pk}:assurance", ASSURANCE_CREDIT_MICRO, "to pay for the first checks"),
     ):
         accounts.propose_credit_issue(by=steward, to_address=address, amount_micro=amount, reason=reason, now=now)
+    _change_rules(steward, second, reason="whoever wants to join may ask", join_requests_open=1)
     if not is_checked:
-        _drop_probation(steward, second)
+        _change_rules(steward, second, reason="control run without checks", probation_validations=0)
     return People(cooperative, steward, second, member, publisher, operators)
 
 
@@ -79,10 +80,8 @@ def _join(steward: Membership, email: str, name: str, roles: list[str], now: dat
     return accounts.accept_invitation(token=token, user=_person(email, name), now=now)
 
 
-def _drop_probation(steward: Membership, second: Membership) -> None:
-    """The rule book of the control run: proposed by one steward, adopted by the other."""
+def _change_rules(steward: Membership, second: Membership, *, reason: str, **changes: int) -> None:
+    """A change that one steward proposes and the other adopts."""
     _, rules = queries.current_policy(steward.cooperative_id)
-    version = accounts.propose_policy(
-        by=steward, rules=replace(rules, probation_validations=0), reason="control run without checks"
-    )
+    version = accounts.propose_policy(by=steward, rules=replace(rules, **changes), reason=reason)
     accounts.adopt_policy(by=second, version=version)

@@ -17,7 +17,7 @@ from accounts.models import Membership
 from dashboard import reasons as words
 from dashboard.admin.forms import why
 from dashboard.admin.section import Act, Section, Table
-from dashboard.templatetags.dashboard import ago, badge
+from dashboard.templatetags.dashboard import ago, badge, percent, yes_no
 from nodes import queries, services
 from nodes.core import reasons, states
 from nodes.models import Node
@@ -51,7 +51,7 @@ class Nodes(Section):
 
     group = "machines"
     title = gettext_lazy("Nodes")
-    list_display = ("name", "state_badge", "why", "operator_name", "tier", "zone", "is_validator", "seen")
+    list_display = ("name", "state_badge", "why", "operator_name", "tier", "zone", "validates", "seen")
     list_filter = ("state", "tier", "is_validator")
     list_select_related = ("operator__user",)
     search_fields = ("name",)
@@ -63,7 +63,7 @@ class Nodes(Section):
         "operator_name",
         "tier",
         "zone",
-        "is_validator",
+        "validates",
         "validated_in_a_row",
         "sellable_lots",
         "agent_version",
@@ -134,6 +134,10 @@ class Nodes(Section):
     def operator_name(self, row: Node) -> str:
         return str(row.operator.user)
 
+    @admin.display(description=gettext_lazy("Validator"))
+    def validates(self, row: Node) -> str:
+        return yes_no(row.is_validator)
+
     @admin.display(description=gettext_lazy("Last heard"))
     def seen(self, row: Node) -> SafeString | str:
         return ago(row.last_seen_at)
@@ -161,6 +165,6 @@ class Nodes(Section):
         scores = reputation.scores(row.pk)
         yield Table(
             _("Scores"),
-            (_("Of"), _("Score, of a million")),
-            [(words.DIMENSIONS[name], score) for name, score in scores.items()],
+            (_("Of"), _("Score")),
+            [(words.DIMENSIONS[name], percent(score)) for name, score in scores.items()],
         )

@@ -55,10 +55,15 @@ class HereFilter(admin.SimpleListFilter):
 
 def _roles_form(_by: Membership, row: Membership | None) -> type[ActForm]:
     class NewRoles(RolesForm):
+        """The roles as they are, to be changed."""
+
         reason = forms.CharField(label=_("Reason"), max_length=500, required=False)
 
-    if row is not None:
-        NewRoles.base_fields["roles"].initial = row.roles
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            if row is not None:
+                kwargs.setdefault("initial", {"roles": row.roles})
+            super().__init__(*args, **kwargs)
+
     return NewRoles
 
 

@@ -17,7 +17,7 @@ from accounts.models import CreditIssue, Membership
 from common import inputs
 from dashboard.admin.forms import confirm, why
 from dashboard.admin.section import Act, Section
-from dashboard.templatetags.dashboard import amount
+from dashboard.templatetags.dashboard import amount, yes_no
 
 
 class IssueForm(ActForm):
@@ -75,7 +75,7 @@ class Credit(Section):
         "credits",
         "reason",
         "state",
-        "needs_second_steward",
+        "by_two",
         "proposer",
         "proposed_at",
         "decider",
@@ -111,6 +111,10 @@ class Credit(Section):
     @admin.display(description=gettext_lazy("To"))
     def statement(self, row: CreditIssue) -> SafeString:
         return format_html('<a href="{}?address={}">{}</a>', reverse("admin:account"), row.to_address, row.to_address)
+
+    @admin.display(description=gettext_lazy("Needs a second steward"))
+    def by_two(self, row: CreditIssue) -> str:
+        return yes_no(row.needs_second_steward)
 
     @admin.display(description=gettext_lazy("Proposed by"))
     def proposer(self, row: CreditIssue) -> str:

@@ -14,6 +14,7 @@ from accounts.forms import RULE_WORDS, ActForm, PolicyForm, show_rule
 from accounts.models import Membership, PolicyVersion
 from dashboard.admin.forms import confirm
 from dashboard.admin.section import Act, Section, Table
+from dashboard.templatetags.dashboard import cell
 
 
 def _proposal(by: Membership, _row: None) -> type[ActForm]:
@@ -51,7 +52,7 @@ class Policies(Section):
     title = gettext_lazy("Policies")
     list_display = ("__str__", "reason", "proposer", "proposed_at", "adopter", "adopted_at")
     list_select_related = ("cooperative", "proposed_by__user", "adoption__adopted_by__user")
-    fields = ("number", "replaces", "reason", "proposer", "proposed_at", "adopter", "adopted_at")
+    fields = ("number", "replaced", "reason", "proposer", "proposed_at", "adopter", "adopted_at")
     readonly_fields = fields
     acts = (
         Act(
@@ -85,8 +86,12 @@ class Policies(Section):
         return str(row.adoption.adopted_by.user) if hasattr(row, "adoption") else "\N{EN DASH}"
 
     @admin.display(description=gettext_lazy("Adopted at"))
-    def adopted_at(self, row: PolicyVersion) -> datetime | str:
-        return row.adoption.adopted_at if hasattr(row, "adoption") else "\N{EN DASH}"
+    def adopted_at(self, row: PolicyVersion) -> object:
+        return cell(row.adoption.adopted_at) if hasattr(row, "adoption") else "\N{EN DASH}"
+
+    @admin.display(description=gettext_lazy("Replaces"))
+    def replaced(self, row: PolicyVersion) -> str:
+        return str(row.replaces) if row.replaces else "\N{EN DASH}"
 
     def tables(self, row: PolicyVersion) -> Iterable[Table]:
         rules = policy.stored(row.rules)

@@ -23,6 +23,7 @@ from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import strip_tags
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
@@ -245,7 +246,7 @@ class Section(ModelAdmin):  # type: ignore[type-arg]  # the stubs' generic is no
         row = self.row(request, object_id)
         by = steward(request)
         context = {
-            "title": str(row),
+            "title": self.heading(row),
             "section": self,
             "list_address": self.address("changelist"),
             "acts": [
@@ -263,6 +264,10 @@ class Section(ModelAdmin):  # type: ignore[type-arg]  # the stubs' generic is no
         if found is None:
             raise Http404
         return found
+
+    def heading(self, row: Any) -> str:
+        """What the page of a row is called."""
+        return capfirst(str(row))
 
     def tables(self, row: Any) -> Iterable[Table]:
         """What else belongs to the row."""

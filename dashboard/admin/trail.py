@@ -1,12 +1,11 @@
 """The audit trail of stewards' acts. Read only, filterable, exported as CSV."""
 
-import json
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
@@ -33,7 +32,7 @@ class Trail(Section):
 
     group = "trail"
     title = gettext_lazy("Audit trail")
-    list_display = ("act_words", "at", "subject", "who", "reason", "before_words", "after_words")
+    list_display = ("act_words", "at", "subject", "who", "reason", "change")
     list_filter = (ActFilter,)
     list_select_related = ("by__user",)
     search_fields = ("by__user__email",)
@@ -45,8 +44,7 @@ class Trail(Section):
         "subject_id",
         "who",
         "reason",
-        "before_words",
-        "after_words",
+        "change",
         "request_id",
         "at",
     )
@@ -67,14 +65,22 @@ class Trail(Section):
     def who(self, row: StewardAct) -> str:
         return str(row.by.user)
 
-    @admin.display(description=gettext_lazy("Before"))
-    def before_words(self, row: StewardAct) -> SafeString:
-        return _facts(row.before)
+    def heading(self, row: StewardAct) -> str:
+        """Who did what, as a sentence would say it."""
+        return f"{self.who(row)}: {self.act_words(row)}"
 
-    @admin.display(description=gettext_lazy("After"))
-    def after_words(self, row: StewardAct) -> SafeString:
-        return _facts(row.after)
+    @admin.display(description=gettext_lazy("What changed"))
+    def change(self, row: StewardAct) -> SafeString:
+        names = sorted({*row.before, *row.after})
+        return format_html_join(
+            SafeString("<br>"),
+            "<code>{}: {} \N{RIGHTWARDS ARROW} {}</code>",
+            ((name, _value(row.before.get(name)), _value(row.after.get(name))) for name in names),
+        )
 
 
-def _facts(found: dict[str, object]) -> SafeString:
-    return format_html("<code>{}</code>", json.dumps(found, ensure_ascii=False)) if found else SafeString("\N{EN DASH}")
+def _value(found: object) -> str:
+    """A fact of the trail on one line."""
+    if found in (None, "", []):
+        return "\N{EN DASH}"
+    return ", ".join(map(str, found)) if isinstance(found, list) else str(found)

@@ -14,7 +14,8 @@ from django.utils.translation import gettext_lazy
 
 from dashboard import reasons as words
 from dashboard.admin.section import LARGEST_ID, ROWS, Section, Table
-from dashboard.templatetags.dashboard import amount, badge
+from dashboard.queries import jobs
+from dashboard.templatetags.dashboard import amount, badge, step_words, yes_no
 from reputation.models import Evidence
 from scheduler.models import Attempt, Job
 
@@ -83,15 +84,12 @@ class Jobs(Section):
         return format_html('<a href="{}">{}</a>', address, _("Statement of the hold"))
 
     def tables(self, row: Job) -> Iterable[Table]:
-        events = row.events.select_related("task").order_by("-pk")[:ROWS]
         yield Table(
             _("Timeline, newest first"),
             (_("When"), _("Task"), _("What")),
             [
-                (event.at, event.task.index, words.step(event.reason, event.params | {"task": event.task.index}))
-                if event.task
-                else (event.at, "", words.step(event.reason, event.params))
-                for event in events
+                (step.event.at, step.event.task.index if step.event.task else "", step_words(step))
+                for step in jobs.timeline(row)
             ],
         )
         attempts = Attempt.objects.filter(task__job=row).select_related("node", "task").order_by("-pk")[:ROWS]
@@ -117,12 +115,12 @@ class FoundEvidence(Section):
     group = "work"
     title = gettext_lazy("Evidence")
     through = "node__cooperative"
-    list_display = ("reference", "node", "dimension_words", "success", "why", "weight_milli", "at")
+    list_display = ("reference", "node", "dimension_words", "speaks_for_it", "why", "weight_milli", "at")
     list_filter = ("dimension", "success")
     list_select_related = ("node",)
     search_fields = ("node__name",)
     search_help_text = gettext_lazy("The whole name of a node")
-    fields = ("node", "dimension_words", "success", "why", "weight_milli", "reference", "at")
+    fields = ("node", "dimension_words", "speaks_for_it", "why", "weight_milli", "reference", "at")
     readonly_fields = fields
 
     def get_search_results(
@@ -131,6 +129,14 @@ class FoundEvidence(Section):
         """By the whole name of a node of the cooperative."""
         term = search_term.strip()
         return (queryset.filter(node__name=term) if term else queryset), False
+
+    def heading(self, row: Evidence) -> str:
+        """The node, and what was found about it."""
+        return f"{row.node}: {self.why(row)}"
+
+    @admin.display(description=gettext_lazy("Speaks for it"))
+    def speaks_for_it(self, row: Evidence) -> str:
+        return yes_no(row.success)
 
     @admin.display(description=gettext_lazy("Speaks about"))
     def dimension_words(self, row: Evidence) -> str:

@@ -35,6 +35,12 @@ class Viewer:
         return roles.may(self.membership.roles, permission)
 
 
+def waiting_tokens(viewer: Viewer) -> list[JoinToken]:
+    """Own join tokens whose machine has not come yet and still may, newest first; at most 20."""
+    waiting = JoinToken.objects.filter(membership=viewer.membership, used_at=None, expires_at__gt=viewer.now)
+    return list(waiting.order_by("-pk")[:20])
+
+
 def join_token(viewer: Viewer, token_id: int) -> JoinToken:
     """One join token that the viewer made. Raises: errors.NotFound."""
     rows = JoinToken.objects.filter(membership=viewer.membership).select_related("used_by")

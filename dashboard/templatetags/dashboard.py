@@ -18,6 +18,9 @@ from dashboard import panels, reasons
 from dashboard.core import places, quantities
 from dashboard.queries.jobs import Step
 
+SENTENCE = 24
+"""Letters above which a cell holds a sentence."""
+
 register = template.Library()
 
 STATE_TABLES: Mapping[str, Mapping[str, reasons.Words]] = {
@@ -68,6 +71,23 @@ def signed_price(micro: int) -> SafeString:
 def duration(milliseconds: int | None) -> str:
     """Milliseconds with a unit that fits."""
     return "" if milliseconds is None else figures.localised(quantities.duration(milliseconds))
+
+
+@register.filter
+def yes_no(value: bool) -> str:
+    """Yes or no in words."""
+    return str(_("yes") if value else _("no"))
+
+
+@register.filter
+def cell(value: object) -> object:
+    """What stands in a cell of the console's tables: moments do not wrap, sentences get room."""
+    if isinstance(value, datetime):
+        written = formats.date_format(timezone.localtime(value), "SHORT_DATETIME_FORMAT")
+        return format_html('<time datetime="{}">{}</time>', value.isoformat(), written)
+    if isinstance(value, str) and not isinstance(value, SafeString) and len(value) > SENTENCE:
+        return format_html('<span class="console-sentence">{}</span>', value)
+    return value
 
 
 @register.filter

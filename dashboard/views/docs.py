@@ -27,6 +27,8 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
 def _rendered(name: str) -> tuple[str, SafeString]:
     """Title and HTML of a page of ours; raw HTML in it would be shown as text."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser.add_render_rule("table_open", lambda *_: '<div class="scroll"><table>')
+    parser.add_render_rule("table_close", lambda *_: "</table></div>")
     tokens = parser.parse((Path(settings.BASE_DIR) / "docs" / f"{name}.md").read_text(encoding="utf-8"))
     title = ""
     for position, token in enumerate(tokens):

@@ -271,7 +271,8 @@ def add(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """Terms first; the answer is one command with a token in it, and a panel that comes alive as the machine joins."""
     form = AddNodeForm(request.POST or None)
     if request.method == "GET" or not form.is_valid():
-        return render(request, "nodes/add.html", {"form": form}, status=422 if form.errors else 200)
+        context = {"form": form, "waiting": viewers.waiting_tokens(viewer)}
+        return render(request, "nodes/add.html", context, status=422 if form.errors else 200)
     try:
         token, secret = services.create_join_token(membership=viewer.membership, now=viewer.now, **form.terms())
     except errors.AppError as error:

@@ -13,7 +13,7 @@ from tests.faces import running_demo, walk
 SOON = 30_000
 JOB_DONE = 120_000
 expect.set_options(timeout=SOON)
-INVITED = "nora@example.org"
+INVITED, ASKING = "nora@example.org", "emil@example.org"
 LONG_PASSWORD = "a-windmill-on-the-hill"
 
 
@@ -33,6 +33,46 @@ def open_the_console(page, demo):
         page.fill("main form [name=code]", _code(secret))
         page.click("main form button.primary")
         page.wait_for_timeout(1000)
+
+
+def sign_up(page, demo, address):
+    """From the form to be filled in to being signed in, by way of the mail."""
+    page.fill("[name=email]", address)
+    page.fill("[name=password1]", LONG_PASSWORD)
+    page.fill("[name=password2]", LONG_PASSWORD)
+    page.click("main form button[type=submit]")
+    page.wait_for_url(re.compile("/account/confirm-email/"))
+    page.goto(_link_in_mail(demo, address, r"http\S+/account/confirm-email/\S+"))
+    page.click("main form button[type=submit]")
+    if page.locator("[name=login]").count():
+        page.fill("[name=login]", address)
+        page.fill("[name=password]", LONG_PASSWORD)
+        page.click("main form button[type=submit]")
+
+
+def ask_to_join(page, demo, words):
+    """A request that waits for the stewards."""
+    page.goto(f"{demo.url}/join/riverside/")
+    page.fill("main form [name=message]", words)
+    page.click("main form button.primary")
+    expect(page.locator("#waits")).to_be_visible()
+
+
+def propose_credit(page, reason):
+    """More than one steward may issue, on the open page of the cooperative."""
+    form = page.locator("section[aria-labelledby=issue] form")
+    form.locator("[name=amount_micro], [name=amount]").fill("25000")
+    form.locator("[name=reason]").fill(reason)
+    form.locator("button.primary").click()
+    expect(page.locator("tr", has_text=reason)).to_contain_text("second steward")
+
+
+def prepare_a_machine(page, name):
+    """Terms become the command that lets a machine join; the page that adds a node is open."""
+    page.fill("[name=node_name]", name)
+    page.fill("[name=floor_price]", "0.7")
+    page.click("main form button.primary")
+    expect(page.locator("main code", has_text="gridnode join").first).to_be_visible()
 
 
 def sign_in_from_the_front(visit, demo):
@@ -95,11 +135,7 @@ def change_the_price_of_a_node(visit, demo):
 
 
 def make_the_command_that_adds_a_node(visit, demo):
-    page = visit(walk.OPERATOR).goto("/nodes/add/")
-    page.fill("[name=node_name]", "olgas-second-machine")
-    page.fill("[name=floor_price]", "0.7")
-    page.click("main form button.primary")
-    expect(page.locator("main code", has_text="gridnode join").first).to_be_visible()
+    prepare_a_machine(visit(walk.OPERATOR).goto("/nodes/add/"), "olgas-second-machine")
 
 
 def try_a_model(visit, demo):
@@ -144,17 +180,7 @@ def invite_somebody_who_joins(visit, demo):
     guest = visit(walk.ANYBODY).page
     guest.goto(link)
     guest.click("main a[href*='/account/signup/']")
-    guest.fill("[name=email]", INVITED)
-    guest.fill("[name=password1]", LONG_PASSWORD)
-    guest.fill("[name=password2]", LONG_PASSWORD)
-    guest.click("main form button[type=submit]")
-    guest.wait_for_url(re.compile("/account/confirm-email/"))
-    guest.goto(_link_in_mail(demo, INVITED, r"http\S+/account/confirm-email/\S+"))
-    guest.click("main form button[type=submit]")
-    if guest.locator("[name=login]").count():
-        guest.fill("[name=login]", INVITED)
-        guest.fill("[name=password]", LONG_PASSWORD)
-        guest.click("main form button[type=submit]")
+    sign_up(guest, demo, INVITED)
     guest.goto(link)
     guest.locator("main form.panel input[type=text]").fill("Nora")
     guest.click("main form button.primary")
@@ -162,6 +188,30 @@ def invite_somebody_who_joins(visit, demo):
 
     page.goto(page.url)
     expect(page.locator("main")).to_contain_text("Nora")
+
+
+def ask_to_join_and_be_let_in(visit, demo):
+    guest = visit(walk.ANYBODY).goto("/account/signup/")
+    sign_up(guest, demo, ASKING)
+    ask_to_join(guest, demo, "I repair old workstations")
+
+    page = visit(walk.STEWARD).goto("/cooperative/")
+    request = page.locator("section", has=page.locator("#requests")).locator("li", has_text="old workstations")
+    request.locator("form[action$='/accept/'] button").click()
+    expect(page.locator(".messages")).to_be_visible()
+
+    guest.goto(demo.url)
+    expect(guest.locator("nav.rail")).to_be_visible()
+
+
+def issue_credit_that_a_second_steward_approves(visit, demo):
+    page = visit(walk.STEWARD).goto("/cooperative/")
+    propose_credit(page, "solar panels for the shed")
+
+    other = visit("ben@example.org").goto("/cooperative/")
+    row = other.locator("tr", has_text="solar panels for the shed")
+    row.locator("form[action$='/approve/'] button").click()
+    expect(other.locator("tr", has_text="solar panels for the shed")).to_contain_text("Issued")
 
 
 def propose_a_rule_that_a_second_steward_adopts(visit, demo):
@@ -203,6 +253,8 @@ ACTS = (
     publish_a_model_signed_in_the_browser,
     open_a_line_of_the_statement,
     invite_somebody_who_joins,
+    ask_to_join_and_be_let_in,
+    issue_credit_that_a_second_steward_approves,
     propose_a_rule_that_a_second_steward_adopts,
     make_and_revoke_a_token,
 )
