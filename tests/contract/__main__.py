@@ -13,6 +13,8 @@ from tests.faults.grid import running_grid
 
 NO_LIMITS = {f"COMMONGRID_RATE_{name}": "0" for name in ("READ", "WRITE", "ANONYMOUS", "NODE")}
 """The campaign would reach them within seconds; tests/config/test_limits.py is about them."""
+SELVES = "8"
+"""So many people of each role, because some lose their roles, leave, or revoke their tokens on the way."""
 
 
 def main():
@@ -26,7 +28,8 @@ def main():
     os.environ |= NO_LIMITS
     began = time.monotonic()
     with running_grid(seed=arguments.seed, machines=0) as grid:
-        facts = json.loads(grid.run("-m", "tests.contract.founding", "crowd", "hillside").stdout.splitlines()[-1])
+        crowd = grid.run("-m", "tests.contract.founding", "crowd", "hillside", SELVES)
+        facts = json.loads(crowd.stdout.splitlines()[-1])
         outcomes = _as_everybody(grid.platform.url, facts, arguments)
     telling.say("")
     for outcome in outcomes:

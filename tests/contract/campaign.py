@@ -18,6 +18,8 @@ COVERED_SHARE, DRAWN_SHARE = 0.55, 0.3
 """Of a role's requests: those that go along the edges of the document, those drawn at random. Stories have the rest."""
 LEAST_PER_OPERATION = 4
 REALLY_THERE = 0.8
+OTHER_NAMES = {"model_version_id": "version_id", "to_member_id": "member_id", "to": "member_id"}
+"""What bodies call it -> what addresses do."""
 STORY_STEPS = 4
 KEY = re.compile(r"[!-~]([ -~]{0,198}[!-~])?")
 READS_WRONG = (
@@ -67,6 +69,7 @@ class Outcome:
 
     role: str
     operations: set = field(default_factory=set)
+    served: set = field(default_factory=set)
     requests: int = 0
     statuses: Counter = field(default_factory=Counter)
     breaks: dict = field(default_factory=dict)
@@ -84,7 +87,8 @@ class Outcome:
         """For a file."""
         return {
             "role": self.role,
-            "operations": len(self.operations),
+            "operations": sorted(self.operations),
+            "served": sorted(self.served),
             "requests": self.requests,
             "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
             "breaks": [asdict(found) for found in self.breaks.values()],
@@ -94,7 +98,8 @@ class Outcome:
     def line(self):
         """The figures in one line."""
         return (
-            f"{self.role:<9} {len(self.operations):>3} operations, {self.requests:>5} requests, "
+            f"{self.role:<9} {len(self.operations):>3} operations ({len(self.served):>2} of them served), "
+            f"{self.requests:>5} requests, "
             f"{self.server_errors} 5xx, {len(self.breaks)} schema breaks"
         )
 
@@ -175,7 +180,19 @@ def _chosen(schema, quota, draw):
 
 
 def _what_is_there(known, draw):
-    """Lets most addresses name what is really there: drawn ids would tell little but 404."""
+    """Lets most requests name what is really there: drawn ids would tell little but 404."""
+
+    def there(name, value):
+        found = known.get(OTHER_NAMES.get(name, name))
+        return draw.choice(found) if found and draw.random() < REALLY_THERE else value
+
+    def in_body(value, name=""):
+        if isinstance(value, dict):
+            return {key: in_body(part, key) for key, part in value.items()}
+        if isinstance(value, list):
+            return [in_body(part, name) for part in value]
+        drawn = there(name, value)
+        return drawn if type(drawn) is type(value) else value
 
     def name_it(context, case):
         case.body = _whole(case.body)
@@ -183,8 +200,9 @@ def _what_is_there(known, draw):
             case.headers["Idempotency-Key"] = f"{draw.getrandbits(128):032x}"  # each case is a request of its own
         if case.path_parameters and not case.meta.is_negative_at(ParameterLocation.PATH):
             for name in list(case.path_parameters):
-                if name in known and draw.random() < REALLY_THERE:
-                    case.path_parameters[name] = draw.choice(known[name])
+                case.path_parameters[name] = there(name, case.path_parameters[name])
+        if isinstance(case.body, dict) and not case.meta.is_negative_at(ParameterLocation.BODY):
+            case.body = in_body(case.body)
         return case
 
     return name_it
@@ -229,9 +247,12 @@ def _note(outcome, event):
 def _note_scenario(outcome, recorder):
     for case_id, interaction in recorder.interactions.items():
         outcome.requests += 1
-        outcome.operations.add(recorder.cases[case_id].value.operation.label)
+        label = recorder.cases[case_id].value.operation.label
+        outcome.operations.add(label)
         if interaction.response is not None:
             outcome.statuses[interaction.response.status_code] += 1
+            if 200 <= interaction.response.status_code < 300:
+                outcome.served.add(label)
     for case_id, checks in recorder.checks.items():
         for check in checks:
             if check.status is Status.FAILURE:

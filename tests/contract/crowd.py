@@ -6,14 +6,13 @@ that has Django set up: `python -m tests.contract.founding crowd`.
 
 import secrets
 
-SPARE_SELVES = 6
 NODES_EACH = 3
 CREDITS = 200
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 
-def found(slug):
-    """Make the cooperative; credentials by role, and what their addresses may name."""
+def found(slug, selves):
+    """Make the cooperative with `selves` people of each role; credentials by role, what requests may name."""
     from accounts import services as accounts
     from common.clock import database_now
     from tests.dashboard import scenes
@@ -24,7 +23,7 @@ def found(slug):
     cooperative = accounts.found_cooperative(name=slug.title(), slug=slug, founder=founder, now=now)
     first = cooperative.memberships.get()
     people = {
-        role: [_join(first, f"{slug}-{role}-{number}", ["MEMBER", *held], now) for number in range(SPARE_SELVES)]
+        role: [_join(first, f"{slug}-{role}-{number}", ["MEMBER", *held], now) for number in range(selves)]
         for role, held in (("member", []), ("operator", ["OPERATOR"]), ("steward", ["STEWARD"]))
     }
     for membership in (first, *(each for selves in people.values() for each in selves)):
@@ -84,6 +83,7 @@ def _node(operator, now):
 
 def _job(member, node_id, version, now):
     """A job with a task that is done and one that the first node runs; what addresses may name of it."""
+    from accounts.core import roles
     from nodes.models import Node
     from tests.dashboard import scenes
 
@@ -101,4 +101,6 @@ def _job(member, node_id, version, now):
         "task_index": [0],
         "name": ["labels.npy"],
         "version_id": [version.pk],
+        "scopes": list(roles.SCOPES),
+        "roles": list(roles.ALL),
     }

@@ -1,8 +1,8 @@
 """What people of the cooperative do for the stories of the API; a process of its own, as Django needs.
 
 `python -m tests.contract.founding invite` prints the token of an invitation, `... credit EMAIL` gives a member credit,
-`... crowd SLUG` founds the campaign's cooperative. It works on the platform of COMMONGRID_RUN_DIR, whose people are
-those of the demo.
+`... crowd SLUG SELVES` founds the campaign's cooperative. It works on the platform of COMMONGRID_RUN_DIR, whose people
+are those of the demo.
 """
 
 import argparse
@@ -56,7 +56,9 @@ def main():
     acts = parser.add_subparsers(dest="act", required=True)
     acts.add_parser("invite")
     acts.add_parser("credit").add_argument("email")
-    acts.add_parser("crowd").add_argument("slug")
+    crowded = acts.add_parser("crowd")
+    crowded.add_argument("slug")
+    crowded.add_argument("selves", type=int)
     arguments = parser.parse_args()
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     django.setup()
@@ -66,7 +68,7 @@ def main():
         case "credit":
             facts = credit(arguments.email)
         case "crowd":
-            facts = crowd.found(arguments.slug)
+            facts = crowd.found(arguments.slug, arguments.selves)
     sys.stdout.write(json.dumps(facts) + "\n")
 
 

@@ -38,7 +38,9 @@ class Role(AuthBase):
     is_known = False
 
     def __init__(self, url):
-        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS)
+        # a connection for each: one that waits may be closed by the server in the moment it is used again
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, limits=limits)
 
     def headers(self, method, url, body):
         """What the credentials add to a request."""

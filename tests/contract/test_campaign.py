@@ -18,7 +18,7 @@ DOCUMENT = json.loads(generated.DOCUMENT.read_text(encoding="utf-8"))
 
 @pytest.fixture(scope="module")
 def facts(act):
-    return act("crowd", "hillside")
+    return act("crowd", "hillside", "2")
 
 
 @pytest.fixture(scope="module")
