@@ -1,7 +1,7 @@
 # The few commands of this repository; `make help` lists them. ./bootstrap prepares the machine first.
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help up demo test fast lint bench
+.PHONY: help up demo node test fast lint bench
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
@@ -13,6 +13,10 @@ up: ## run the platform on this machine, empty, until Ctrl-C (http://127.0.0.1:8
 demo: ## show one real job from submission to payment; EXIT=1 ends when the story is told
 	@./bootstrap run
 	@exec $(PY) -m demo $(if $(filter-out 0,$(EXIT)),--exit)
+
+node: ## install the node agent alone: .venv/bin/gridnode
+	@./bootstrap node
+	@echo "Now: $(CURDIR)/.venv/bin/gridnode join ADDRESS --token TOKEN"
 
 test: ## run every test (as root: as an ordinary user, then what must also work as root)
 	@./bootstrap test
