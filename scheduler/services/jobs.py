@@ -19,34 +19,15 @@ from marketplace import queries as market_queries
 from marketplace import services as market
 from nodes import queries as nodes
 from opengrid import npy
-from opengrid.manifest import Manifest
-from opengrid.messages import JobSpec, Runner
+from opengrid.messages import JobSpec
 from registry import blobs
-from registry import queries as registry
 from registry import services as registry_services
-from registry.models import Blob, ModelVersion
-from scheduler.core import assurance, fitting, metering, sharding
+from registry.models import Blob
+from scheduler.core import sharding
 from scheduler.models import Attempt, Job, Task
-from scheduler.services import capacity, timeline
+from scheduler.services import capacity, requests, timeline
 
-MAX_TASKS = 100_000
-MAX_HELD_MICRO = 2**53
-RESOURCE_CLASS = "cpu"
 EXPAND_BATCH = 500
-
-
-class ImpossibleJob(errors.Invalid):
-    """No node of the pool could ever run this; `constraints` says what excludes how many."""
-
-    code = "impossible_job"
-    title = _("No node of this pool could ever run this job")
-
-
-class WrongInput(errors.Invalid):
-    """The inputs do not fit the runner or the model."""
-
-    code = "wrong_input"
-    title = _("The inputs do not fit what the job asks for")
 
 
 class AlreadyFinished(errors.Conflict):
@@ -54,16 +35,6 @@ class AlreadyFinished(errors.Conflict):
 
     code = "job_already_finished"
     title = _("This job has already ended")
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What validation found out about a request."""
-
-    model_version: ModelVersion | None
-    bundle: Blob | None
-    executions: int
-    tasks: int
 
 
 @dataclass(frozen=True)
@@ -91,11 +62,11 @@ def submit_job(*, membership: Membership, spec: JobSpec, now: datetime, idempote
     earlier = _earlier(membership, idempotency_key, spec)
     if earlier is not None:
         return earlier
-    plan = _validate(membership, spec)
-    refuse_impossible(membership, spec)
+    plan = requests.validate(membership, spec)
+    requests.refuse_impossible(membership, spec)
     policy_number, _ = accounts.current_policy(membership.cooperative_id)
-    held = _held(membership, spec, plan)
-    royalty = _royalty(plan)
+    held = requests.held_micro(membership, spec, plan)
+    royalty = requests.royalty_micro(plan)
     try:
         with transaction.atomic():
             job = Job.objects.create(
@@ -139,69 +110,16 @@ def estimate_job(*, membership: Membership, spec: JobSpec) -> Estimate:
 
     Raises: WrongInput, ImpossibleJob, errors.NotFound.
     """
-    plan = _validate(membership, spec)
-    refuse_impossible(membership, spec)
+    plan = requests.validate(membership, spec)
+    requests.refuse_impossible(membership, spec)
     ability = market_queries.nodes_able(membership.cooperative, capacity.needs_of(spec))
     return Estimate(
         tasks_total=plan.tasks,
         executions=plan.executions,
-        held_micro=_held(membership, spec, plan),
+        held_micro=requests.held_micro(membership, spec, plan),
         nodes_able=len(ability.able),
         nodes_total=ability.nodes_total,
     )
-
-
-def _royalty(plan: _Plan) -> int:
-    return plan.model_version.royalty_micro if plan.model_version else 0
-
-
-def _held(membership: Membership, spec: JobSpec, plan: _Plan) -> int:
-    """The worst case, in micro-credits. Raises: WrongInput."""
-    held = metering.worst_case(
-        tasks=plan.tasks,
-        executions=plan.executions,
-        max_seconds=spec.max_seconds,
-        limit_price_micro=spec.limit_price_micro,
-        quantity_milli=market.book_for(membership.cooperative, RESOURCE_CLASS).resource_class.lot_milli,
-        royalty_micro=_royalty(plan),
-    )
-    if held > MAX_HELD_MICRO:
-        raise WrongInput(
-            _(
-                "the worst case costs %(held)s micro-credits; accepted are at most %(max_held_micro)s",
-                held=held,
-                max_held_micro=MAX_HELD_MICRO,
-            )
-        )
-    return held
-
-
-def refuse_impossible(membership: Membership, spec: JobSpec) -> None:
-    """Refuse a job that no node of the pool could ever run.
-
-    One able node of the member's own is enough; otherwise there must be as many owners as the job buys
-    executions, and two where every able node is on probation. Raises: ImpossibleJob.
-    """
-    ability = market_queries.nodes_able(membership.cooperative, capacity.needs_of(spec))
-    if any(node.operator.user_id == membership.user_id for node in ability.able):
-        return
-    owners = {nodes.execution_owner(node) for node in ability.able}
-    owners_needed, why = assurance.executions(spec.assurance), ""
-    if ability.able and owners_needed == 1 and all(nodes.is_on_probation(node) for node in ability.able):
-        owners_needed, why = 2, _(": the nodes are on probation, where another owner checks each result")
-    if len(owners) < owners_needed:
-        raise ImpossibleJob(
-            _(
-                "%(able)s of %(nodes_total)s nodes, of %(owners)s owners, could run it; needed are "
-                "nodes of %(owners_needed)s different owners%(why)s",
-                able=len(ability.able),
-                nodes_total=ability.nodes_total,
-                owners=len(owners),
-                owners_needed=owners_needed,
-                why=why,
-            ),
-            extra={"constraints": dict(ability.excluded), "nodes": ability.nodes_total},
-        )
 
 
 def _earlier(membership: Membership, key: str | None, spec: JobSpec) -> Job | None:
@@ -213,77 +131,6 @@ def _earlier(membership: Membership, key: str | None, spec: JobSpec) -> Job | No
             _("job %(job)s was submitted under this key with other contents", job=job.pk)
         )
     return job
-
-
-def _validate(membership: Membership, spec: JobSpec) -> _Plan:
-    inputs = [registry.usable_blob(membership, ref.digest) for ref in spec.inputs]
-    for ref, blob in zip(spec.inputs, inputs, strict=True):
-        if ref.size_bytes != blob.size_bytes:
-            raise WrongInput(
-                _(
-                    "%(name)s: %(size_bytes)s bytes stated, %(size_bytes_2)s bytes stored",
-                    name=ref.name,
-                    size_bytes=ref.size_bytes,
-                    size_bytes_2=blob.size_bytes,
-                )
-            )
-    if len({ref.name for ref in spec.inputs}) != len(spec.inputs):
-        raise WrongInput(_("two inputs have the same name"))
-    version, bundle, model = None, None, None
-    if spec.runner is Runner.ONNX:
-        if spec.model_version_id is None or spec.bundle is not None:
-            raise WrongInput(_("runner onnx takes model_version_id and no bundle"))
-        version = registry.runnable_version(membership.cooperative_id, spec.model_version_id)
-        model = registry.manifest_of(version)
-        _refuse_if(fitting.model_refusal(model), model.name)
-    else:
-        if spec.bundle is None or spec.model_version_id is not None or spec.rows_per_task is not None:
-            raise WrongInput(_("runner python takes a bundle, no model_version_id and no rows_per_task"))
-        bundle = registry.usable_blob(membership, spec.bundle.digest)
-        if spec.bundle.size_bytes != bundle.size_bytes:
-            raise WrongInput(
-                _(
-                    "bundle: %(size_bytes)s bytes stated, %(size_bytes_2)s bytes stored",
-                    size_bytes=spec.bundle.size_bytes,
-                    size_bytes_2=bundle.size_bytes,
-                )
-            )
-    tasks = sum(_count_tasks(spec, model, blob, ref.name) for ref, blob in zip(spec.inputs, inputs, strict=True))
-    if tasks > MAX_TASKS:
-        raise WrongInput(_("%(tasks)s tasks; accepted are at most %(max_tasks)s", tasks=tasks, max_tasks=MAX_TASKS))
-    return _Plan(version, bundle, assurance.executions(spec.assurance), tasks)
-
-
-def _count_tasks(spec: JobSpec, model: Manifest | None, blob: Blob, name: str) -> int:
-    if model is None:
-        return 1
-    header = _array_header(blob, name)
-    _refuse_if(fitting.rows_refusal(header.dtype_name, header.shape, model), name)
-    if spec.rows_per_task is None:
-        return 1
-    return sharding.count(header.shape[0], spec.rows_per_task)
-
-
-def _refuse_if(refusal: str | None, name: str) -> None:
-    if refusal is not None:
-        raise WrongInput(_("%(name)s: %(refusal)s", name=name, refusal=refusal))
-
-
-def _array_header(blob: Blob, name: str) -> npy.Header:
-    try:
-        with blobs.open_blob(blob.digest) as file:
-            header = npy.read_header(file)
-    except npy.NpyRefused as error:
-        raise WrongInput(_("%(name)s: %(error)s", name=name, error=error)) from error
-    if not header.shape or header.shape[0] == 0:
-        raise WrongInput(
-            _(
-                "%(name)s: an array of shape %(shape)s; accepted is one with at least one row",
-                name=name,
-                shape=header.shape,
-            )
-        )
-    return header
 
 
 @transaction.atomic
@@ -330,7 +177,7 @@ def _drafts(job: Job, made: int) -> Iterator[Task]:
     first = 0
     for ref in spec.inputs:
         blob = stored[ref.digest]
-        header = _array_header(blob, ref.name)
+        header = requests.array_header(blob, ref.name)
         shards = sharding.shards(header.shape[0], spec.rows_per_task)
         with blobs.open_blob(blob.digest) as file:
             for index, shard in enumerate(shards, start=first):

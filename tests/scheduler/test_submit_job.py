@@ -12,7 +12,7 @@ from nodes.models import Node
 from opengrid import manifest, messages
 from registry.models import ModelVersion
 from scheduler.models import Job, JobEvent, Task
-from scheduler.services import jobs
+from scheduler.services import jobs, requests
 from tests.registry import models
 from tests.scheduler import world
 
@@ -73,7 +73,7 @@ def test_a_member_without_the_credits_leaves_nothing_behind(pete, shed):
 
 
 def test_a_worst_case_beyond_all_credit_is_refused_not_a_crash(alice, shed):
-    with pytest.raises(jobs.WrongInput, match="worst case"):
+    with pytest.raises(requests.WrongInput, match="worst case"):
         submit(alice, world.a_spec(alice, 3, limit_price_micro=2**53, max_seconds=3600))
 
     assert nothing_stored()
@@ -119,7 +119,7 @@ def test_the_same_key_of_two_members_are_two_jobs(alice, pete, bob, shed):
     ],
 )
 def test_a_job_that_no_node_could_run_names_what_excludes_them(alice, shed, barn, changes, constraint):
-    with pytest.raises(jobs.ImpossibleJob) as refused:
+    with pytest.raises(requests.ImpossibleJob) as refused:
         submit(alice, world.a_spec(alice, **changes))
 
     assert refused.value.extra == {"constraints": {constraint: 2}, "nodes": 2}
@@ -129,7 +129,7 @@ def test_a_job_that_no_node_could_run_names_what_excludes_them(alice, shed, barn
 def test_a_quorum_needs_as_many_owners_as_executions(alice, olga, shed):
     world.Machine(olga)  # a second machine of the same owner
 
-    with pytest.raises(jobs.ImpossibleJob, match="2 different owners"):
+    with pytest.raises(requests.ImpossibleJob, match="2 different owners"):
         submit(alice, world.a_spec(alice, assurance="quorum-2"))
 
 
@@ -142,7 +142,7 @@ def test_a_validator_counts_as_another_owner(alice, olga, shed):
 def test_one_owner_on_probation_cannot_be_checked_by_anybody(alice, olga):
     world.Machine(olga, trusted=False)
 
-    with pytest.raises(jobs.ImpossibleJob, match="on probation"):
+    with pytest.raises(requests.ImpossibleJob, match="on probation"):
         submit(alice, world.a_spec(alice))
 
 
@@ -154,7 +154,7 @@ def test_two_owners_on_probation_check_each_other(alice, olga, pete):
 
 
 def test_a_pool_without_nodes_can_run_nothing(alice):
-    with pytest.raises(jobs.ImpossibleJob) as refused:
+    with pytest.raises(requests.ImpossibleJob) as refused:
         submit(alice, world.a_spec(alice))
 
     assert refused.value.extra["nodes"] == 0
@@ -164,7 +164,7 @@ def test_a_pool_without_nodes_can_run_nothing(alice):
 def test_nodes_that_are_out_do_not_count(alice, shed, state):
     Node.objects.filter(pk=shed.node.pk).update(state=state)
 
-    with pytest.raises(jobs.ImpossibleJob):
+    with pytest.raises(requests.ImpossibleJob):
         submit(alice, world.a_spec(alice))
 
 
@@ -177,7 +177,7 @@ def test_nodes_that_are_out_do_not_count(alice, shed, state):
     ],
 )
 def test_runner_python_takes_a_bundle_and_nothing_else(alice, shed, changes, words):
-    with pytest.raises(jobs.WrongInput, match=words):
+    with pytest.raises(requests.WrongInput, match=words):
         submit(alice, world.a_spec(alice, **changes))
 
 
@@ -186,7 +186,7 @@ def test_runner_onnx_takes_a_model_and_no_bundle(alice, shed, version, changes):
     if changes.pop("with_bundle", False):
         changes["bundle"] = world.a_file(alice)
 
-    with pytest.raises(jobs.WrongInput, match="model_version_id and no bundle"):
+    with pytest.raises(requests.WrongInput, match="model_version_id and no bundle"):
         submit(alice, model_job(version, rows(alice), **changes))
 
 
@@ -218,14 +218,14 @@ def test_a_withdrawn_model_is_not_run(alice, shed, version):
 def test_a_stated_size_that_is_wrong_is_refused(alice, shed, field):
     wrong = world.a_file(alice).model_copy(update={"size_bytes": 1})
 
-    with pytest.raises(jobs.WrongInput, match="1 bytes stated"):
+    with pytest.raises(requests.WrongInput, match="1 bytes stated"):
         submit(alice, world.a_spec(alice, **{field: (wrong,) if field == "inputs" else wrong}))
 
 
 def test_two_inputs_of_one_name_are_refused(alice, shed):
     one, other = world.a_file(alice), world.a_file(alice)
 
-    with pytest.raises(jobs.WrongInput, match="same name"):
+    with pytest.raises(requests.WrongInput, match="same name"):
         submit(alice, world.a_spec(alice, inputs=(one, other.model_copy(update={"name": one.name}))))
 
 
@@ -242,7 +242,7 @@ def test_two_inputs_of_one_name_are_refused(alice, shed):
 )
 @pytest.mark.parametrize("rows_per_task", [4, None])
 def test_rows_must_fit_what_the_model_takes(alice, shed, version, make, words, rows_per_task):
-    with pytest.raises(jobs.WrongInput, match=words):
+    with pytest.raises(requests.WrongInput, match=words):
         submit(alice, model_job(version, make(alice), rows_per_task=rows_per_task))
 
     assert nothing_stored()
@@ -252,16 +252,16 @@ def test_a_model_that_the_runner_cannot_feed_is_refused_before_anything_is_held(
     publisher = models.Publisher(olga, now)
     weights = publisher.publish({"w.safetensors": models.safetensors()})
 
-    with pytest.raises(jobs.WrongInput, match="0 ONNX files"):
+    with pytest.raises(requests.WrongInput, match="0 ONNX files"):
         submit(alice, model_job(weights, rows(alice)))
 
     assert nothing_stored()
 
 
 def test_more_tasks_than_anybody_could_want_are_refused(alice, shed, version, monkeypatch):
-    monkeypatch.setattr(jobs, "MAX_TASKS", 2)
+    monkeypatch.setattr(requests, "MAX_TASKS", 2)
 
-    with pytest.raises(jobs.WrongInput, match="3 tasks; accepted are at most 2"):
+    with pytest.raises(requests.WrongInput, match="3 tasks; accepted are at most 2"):
         submit(alice, model_job(version, rows(alice)))
 
 
