@@ -4,7 +4,7 @@ import re
 
 from tests.docs import pages
 
-PIN = re.compile(r"^(\S+==\S+)[^\\\n]*((?: \\\n +--hash=\S+)+)", re.M)
+PIN = re.compile(r"^(\S+==\S+)[^\\\n]*((?: \\\n +--hash=\S+)+)", re.MULTILINE)
 
 
 def pins(lock):
