@@ -1,5 +1,6 @@
 """What is stored and published: blobs a member may use, models and their versions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import Prefetch, QuerySet
@@ -36,10 +37,16 @@ class VersionLine:
 
 def usable_blob(membership: Membership, digest: str) -> Blob:
     """The blob, when the member has a grant for it. Raises: NotFound, also where others have one."""
-    blob = Blob.objects.filter(digest=digest, grants__membership=membership).first()
-    if blob is None:
-        raise NotFound(_("you have no file %(digest)s; upload it first", digest=digest[:71]))
-    return blob
+    return usable_blobs(membership, [digest])[digest]
+
+
+def usable_blobs(membership: Membership, digests: Sequence[str]) -> dict[str, Blob]:
+    """The blobs by digest, when the member has a grant for each. One query. Raises: NotFound for the first without."""
+    found = {blob.digest: blob for blob in Blob.objects.filter(digest__in=digests, grants__membership=membership)}
+    for digest in digests:
+        if digest not in found:
+            raise NotFound(_("you have no file %(digest)s; upload it first", digest=digest[:71]))
+    return found
 
 
 def has_grant(membership: Membership, digest: str) -> bool:

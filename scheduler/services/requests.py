@@ -48,7 +48,8 @@ class Plan:
 
 def validate(membership: Membership, spec: JobSpec) -> Plan:
     """What the request comes to, if its inputs, model and runner fit. Raises: WrongInput, errors.NotFound."""
-    inputs = [registry.usable_blob(membership, ref.digest) for ref in spec.inputs]
+    usable = registry.usable_blobs(membership, [ref.digest for ref in spec.inputs])
+    inputs = [usable[ref.digest] for ref in spec.inputs]
     for ref, blob in zip(spec.inputs, inputs, strict=True):
         if ref.size_bytes != blob.size_bytes:
             raise WrongInput(

@@ -258,6 +258,25 @@ def test_a_model_that_the_runner_cannot_feed_is_refused_before_anything_is_held(
     assert nothing_stored()
 
 
+@pytest.mark.parametrize("many", [2, 20])
+def test_as_many_questions_are_asked_for_twenty_inputs_as_for_two(alice, shed, many, django_assert_num_queries):
+    spec = world.a_spec(alice, many)
+
+    with django_assert_num_queries(5):
+        estimate = jobs.estimate_job(membership=alice, spec=spec)
+
+    assert estimate.tasks_total == many
+
+
+def test_the_first_file_that_is_not_ones_own_is_named(alice, olga, shed):
+    own, others = world.a_file(alice, b"mine"), world.a_file(olga, b"hers")
+
+    with pytest.raises(errors.NotFound, match=others.digest):
+        submit(alice, world.a_spec(alice, inputs=(own, others)))
+
+    assert nothing_stored()
+
+
 def test_more_tasks_than_anybody_could_want_are_refused(alice, shed, version, monkeypatch):
     monkeypatch.setattr(requests, "MAX_TASKS", 2)
 
