@@ -114,6 +114,16 @@ def depth(book: Book) -> Depth:
     )
 
 
+def asks_by_owner(book: Book, *, but: str, limit: int) -> list[tuple[int, int, str]]:
+    """(price, lots, owner) of what is offered to everybody but the owner `but`, who cannot buy from themselves.
+
+    The best prices first, at most `limit` rows of them. One query.
+    """
+    rows = Order.objects.filter(_asks(), book=book).exclude(owner_key=but).values("price_micro", "owner_key")
+    offered = rows.annotate(lots=Sum("open_lots")).order_by("price_micro", "owner_key")[:limit]
+    return [(row["price_micro"], row["lots"], row["owner_key"]) for row in offered]
+
+
 def best_prices(books: Iterable[Book]) -> dict[int, tuple[int | None, int | None]]:
     """Book id -> least price at which lots are offered now, most that is bid. One query."""
     rows = Order.objects.filter(book__in=[book.pk for book in books]).values("book_id").order_by("book_id")

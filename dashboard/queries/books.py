@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from django.db.models import QuerySet, Sum
 
 from dashboard.core import charts
+from dashboard.core.offers import Ask
 from dashboard.queries.viewer import Viewer
 from marketplace import queries as market
 from marketplace.models import Book, Lease, Order, Trade
+from nodes import queries as nodes
 
 LIVE = (Order.State.ACCEPTED, *market.RESTING)
 LEVELS = 12
+ASKS = 200
+"""Prices of owners that offers are made of; the dearer ones beyond them do not matter to anybody."""
 TRADE_ROWS = 25
 ORDER_ROWS = 25
 
@@ -104,6 +108,12 @@ def depth(viewer: Viewer, book: Book) -> Depth:
         sells=_reached(sides[0], own.get(Order.Side.SELL, {}), deepest),
         buys=_reached(sides[1], own.get(Order.Side.BUY, {}), deepest),
     )
+
+
+def offered(viewer: Viewer, book: Book) -> list[Ask]:
+    """What the viewer could buy now, by price and owner, the best price first. One query."""
+    own = nodes.owner_key_of(viewer.membership)
+    return [Ask(*row) for row in market.asks_by_owner(book, but=own, limit=ASKS)]
 
 
 def _own_lots(viewer: Viewer, book: Book) -> dict[str, dict[int, int]]:

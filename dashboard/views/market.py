@@ -51,10 +51,9 @@ def simple(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 
 
 def _offers(viewer: Viewer, book: Book, need: dict[str, Any]) -> list[offers.Offer]:
-    asks = [(level.price_micro, level.lots) for level in books.depth(viewer, book).sells]
     runs = assurance.executions(need["assurance"])
     work, time = int(need["hours"] * 3600) * runs, int(need["within"] * 3600)
-    return offers.offers(asks, core_seconds=work, within_seconds=time, least_lots=runs)
+    return offers.offers(books.offered(viewer, book), core_seconds=work, within_seconds=time, owners=runs)
 
 
 def _page(

@@ -1,6 +1,7 @@
 """Charts as geometry: nothing leaves its frame, gaps stay gaps, and what is shown is what was traded."""
 
 import re
+from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,25 +58,48 @@ def test_candles_stand_inside_their_frame_one_for_each_step_with_trades(drawn_at
         assert candle.x + candle.width <= charts.WIDTH
 
 
-ASKS = st.lists(st.tuples(st.integers(1, 10**7), st.integers(1, 20)), max_size=8).map(sorted)
+ASKS = st.lists(
+    st.builds(offers.Ask, st.integers(1, 10**7), st.integers(1, 20), st.sampled_from(["olga", "pavel", "zoe"])),
+    max_size=8,
+).map(lambda asks: sorted(asks, key=lambda ask: ask.price_micro))
 
 
-@given(ASKS, st.integers(60, 10**6), st.integers(60, 10**6), st.integers(1, 3))
-def test_offers_differ_and_more_lots_never_take_longer_or_cost_less(asks, work, within, least):
-    found = offers.offers(asks, core_seconds=work, within_seconds=within, least_lots=least)
+def dearest_first_per_owner(asks, owners):
+    """How many lots can be bought at most so that each of some owners carries no more than its part, by counting."""
+    by_owner = Counter()
+    for ask in asks:
+        by_owner[ask.owner] += ask.lots
+    shares = [s for s in range(1, 200) if sum(min(lots, s) for lots in by_owner.values()) >= s * owners]
+    return max(shares, default=0) * owners
+
+
+@given(ASKS, st.integers(600, 10**6), st.integers(60, 10**6), st.integers(1, 3))
+def test_offers_differ_and_more_lots_never_take_longer_or_cost_less(asks, work, within, owners):
+    found = offers.offers(asks, core_seconds=work, within_seconds=within, owners=owners)
 
     lots = [offer.lots for offer in found]
     assert sorted(set(lots)) == lots
     assert [offer.cost_micro for offer in found] == sorted(offer.cost_micro for offer in found)
     assert [offer.seconds for offer in found] == sorted((offer.seconds for offer in found), reverse=True)
+    most = dearest_first_per_owner(asks, owners)
+    assert bool(found) == bool(most)
     for offer in found:
-        assert least <= offer.lots <= sum(number for _, number in asks)
+        assert offer.lots % owners == 0
+        assert owners <= offer.lots <= most
         assert offer.cost_micro * 3600 <= offer.worst_micro * work + 3600
         assert offer.is_in_time == (offer.seconds <= within)
+    if found:
+        assert lots[-1] == min(most, max(1, work // 60 // owners) * owners)
+
+
+def book_of(*asks):
+    return [offers.Ask(*ask) for ask in asks]
 
 
 def test_the_three_ways_of_a_book():
-    found = offers.offers([(500_000, 1), (600_000, 3), (900_000, 4)], core_seconds=14_400, within_seconds=4_800)
+    asks = book_of((500_000, 1, "olga"), (600_000, 3, "pavel"), (900_000, 4, "zoe"))
+
+    found = offers.offers(asks, core_seconds=14_400, within_seconds=4_800)
 
     assert [(offer.kind, offer.lots, offer.cost_micro, offer.seconds) for offer in found] == [
         ("cheapest", 1, 2_000_000, 14_400),
@@ -84,6 +108,18 @@ def test_the_three_ways_of_a_book():
     ]
 
 
+def test_a_quorum_of_three_needs_lots_of_three_owners():
+    alone = book_of((500_000, 9, "olga"), (600_000, 9, "pavel"))
+    assert offers.offers(alone, core_seconds=14_400, within_seconds=4_800, owners=3) == []
+    assert offers.offers(alone, core_seconds=14_400, within_seconds=4_800, owners=2)
+
+    found = offers.offers([*alone, offers.Ask(900_000, 2, "zoe")], core_seconds=10_800, within_seconds=3_600, owners=3)
+
+    assert [(offer.kind, offer.lots, offer.worst_micro, offer.cost_micro) for offer in found] == [
+        ("cheapest", 6, 900_000, 2_000_000)
+    ], "with two lots of Zoe's at most two of each; one of each costs as much and takes longer"
+
+
 def test_without_enough_lots_there_is_no_way():
     assert offers.offers([], core_seconds=100, within_seconds=100) == []
-    assert offers.offers([(1, 1)], core_seconds=100, within_seconds=100, least_lots=2) == []
+    assert offers.offers(book_of((1, 1, "olga")), core_seconds=100, within_seconds=100, owners=2) == []

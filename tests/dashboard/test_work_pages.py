@@ -111,6 +111,16 @@ def test_a_need_gets_ways_with_price_and_time_and_a_button_to_the_form(client_of
     assert "limit=0.80&amp;max_parallel=6&amp;assurance=none" in text
 
 
+def test_a_quorum_is_offered_only_where_so_many_others_offer(client_of, grid, alice, olga):
+    hers, need = client_of(alice), {"hours": "3", "within": "2"}
+    two, three = (hers.get(reverse("market-simple"), need | {"assurance": f"quorum-{n}"}).text for n in (2, 3))
+    own = client_of(olga).get(reverse("market-simple"), need | {"assurance": "quorum-2"}).text
+
+    assert "assurance=quorum-2" in two
+    assert "Fewer lots are free at present than this needs." in three
+    assert "Fewer lots are free at present than this needs." in own, "nobody buys from themselves"
+
+
 def test_a_need_that_is_none_is_refused_at_its_field(client_of, grid, alice):
     answer = client_of(alice).get(reverse("market-simple"), {"hours": "no"}, headers={"HX-Request": "true"})
 
