@@ -13,7 +13,7 @@ from common import errors
 from common.words import said as _
 from marketplace.core import fit
 from marketplace.core.fit import Needs, NodeFeatures
-from marketplace.models import Book, Lease, Order, Trade
+from marketplace.models import Book, Lease, Order, Pool, Trade
 from nodes import queries as nodes
 from nodes.core import states
 from nodes.models import Node
@@ -252,6 +252,24 @@ class Use:
     nodes: int
     lots: int
     sold_lots: int
+
+
+def use_now(now: datetime) -> dict[int, Use]:
+    """Pool -> how many lots its nodes have and how many of them are sold, for every pool. Three queries."""
+    there = Node.objects.filter(
+        state__in=states.WORKING, last_seen_at__gte=now - timedelta(seconds=nodes.DARK_SECONDS), sellable_lots__gt=0
+    )
+    offered = {
+        row["cooperative"]: (row["number"], row["lots"])
+        for row in there.values("cooperative").annotate(number=Count("pk"), lots=Sum("sellable_lots"))
+    }
+    sold = dict(
+        Lease.objects.filter(state=Lease.State.LIVE, node__in=there)
+        .values_list("book__pool")
+        .annotate(lots=Sum("lots"))
+    )
+    pools = Pool.objects.order_by("pk").values_list("pk", "cooperative")
+    return {pool: Use(now, *offered.get(owner, (0, 0)), sold.get(pool, 0)) for pool, owner in pools}
 
 
 def use(pool_ids: Iterable[int], since: datetime, width: timedelta) -> list[Use]:

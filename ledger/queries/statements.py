@@ -14,10 +14,10 @@ from ledger.models import Posting
 
 FIRST_FROM = """COALESCE((
        SELECT min(id) FROM ledger_posting WHERE transfer_id = (
-         SELECT id FROM ledger_transfer WHERE made_at >= %({at})s {margin} interval '1 hour'
+         SELECT id FROM ledger_transfer WHERE made_at >= %({at})s {margin} interval '1 day'
           ORDER BY made_at, id LIMIT 1)), 9223372036854775807)"""
 """The first posting around a moment. Transfers are made in the order of their numbers but for those whose
-transactions ran at the same time, and none runs for an hour: with that margin it bounds the postings since."""
+transactions ran at the same time, or between which the clock was set: with a day of margin this bounds them."""
 STATEMENT = """
 WITH account AS MATERIALIZED (
   SELECT account_id, balance_micro FROM ledger_balance WHERE address = %(address)s AND asset = %(asset)s),

@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import Count, Sum
 
-from marketplace.models import Book, Lease, Pool, PoolSample, Trade
-from nodes import queries as nodes
-from nodes.core import states
-from nodes.models import Node
+from marketplace import queries
+from marketplace.models import Book, PoolSample, Trade
 
 SAMPLE_DAYS = 31
 
@@ -38,28 +35,9 @@ SET high_micro = greatest(bar.high_micro, excluded.high_micro), low_micro = leas
 def sample_pools(*, now: datetime) -> None:
     """Note for every pool how many lots its nodes have and how many are sold, once a minute; forget what is old."""
     minute = now.replace(second=0, microsecond=0)
-    there = Node.objects.filter(
-        state__in=states.WORKING, last_seen_at__gte=now - timedelta(seconds=nodes.DARK_SECONDS), sellable_lots__gt=0
-    )
-    offered = {
-        row["cooperative"]: row
-        for row in there.values("cooperative").annotate(number=Count("pk"), lots=Sum("sellable_lots"))
-    }
-    sold = dict(
-        Lease.objects.filter(state=Lease.State.LIVE, node__in=there)
-        .values_list("book__pool")
-        .annotate(lots=Sum("lots"))
-    )
-    nothing = {"number": 0, "lots": 0}
     samples = [
-        PoolSample(
-            pool=pool,
-            at=minute,
-            nodes=offered.get(pool.cooperative_id, nothing)["number"],
-            lots=offered.get(pool.cooperative_id, nothing)["lots"],
-            sold_lots=sold.get(pool.pk, 0),
-        )
-        for pool in Pool.objects.order_by("pk")
+        PoolSample(pool_id=pool, at=minute, nodes=use.nodes, lots=use.lots, sold_lots=use.sold_lots)
+        for pool, use in queries.use_now(now).items()
     ]
     PoolSample.objects.bulk_create(samples, ignore_conflicts=True)
     PoolSample.objects.filter(at__lt=now - timedelta(days=SAMPLE_DAYS)).delete()

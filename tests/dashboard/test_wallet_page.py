@@ -22,7 +22,8 @@ WALLET = "/wallet/"
 def rows(page):
     """The lines of the statement that a page shows, tags taken out."""
     [body] = re.findall(r'class="dense statement">.*?<tbody>(.*?)</tbody>', page, re.DOTALL)
-    return [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in body.split("</tr>")[:-1]]
+    seen = re.sub(r'<span class="below.*?</span>', "", body, flags=re.DOTALL)
+    return [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in seen.split("</tr>")[:-1]]
 
 
 def made_at(key, moment):

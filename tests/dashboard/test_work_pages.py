@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 
 import pytest
@@ -48,6 +49,22 @@ def test_the_front_shows_the_grid_in_numbers_and_nobody_by_name(client_of, grid,
     assert "of 8 cores" in text
     for secret in (grid.job.name, grid.shed.name, grid.attic.name, alice.user.email, str(alice.user)):
         assert secret not in text
+
+
+def test_the_front_tells_the_truth_before_the_first_sample(client_of, db):
+    empty = client_of().get("/").text
+
+    assert not PoolSample.objects.exists()
+    assert '<p class="figure">0</p>' in empty
+    assert "no node there at this moment" in empty
+
+
+def test_the_front_counts_what_is_there_before_the_first_sample(client_of, grid):
+    text = client_of().get("/").text
+
+    assert not PoolSample.objects.exists()
+    assert '<p class="figure">2</p>' in text
+    assert re.search(r"25 % <span class=\"unit\">of 8 cores", text)
 
 
 def test_the_front_reads_the_tables_once_for_many_strangers(client_of, grid, django_assert_max_num_queries):
