@@ -25,12 +25,14 @@ class People(BaseUserManager["User"]):
     """Creates users, who are known by their e-mail address."""
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """A person with this address, in lower case; without a password nobody can sign in by one."""
         user = self.model(email=self.normalize_email(email).lower(), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """What `manage.py createsuperuser` makes."""
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
 

@@ -146,6 +146,7 @@ def escalate() -> dict[str, Any]:
 
 
 def main() -> None:
+    """Do the one act that argv[1] asks for, and print what was found as JSON."""
     request = json.loads(sys.argv[1])
     acts = {act.__name__: act for act in (read, connect, write, allocate, multiply, survive, escalate)}
     print(json.dumps(acts[request.pop("act")](**request)), flush=True)

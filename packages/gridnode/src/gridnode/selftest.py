@@ -49,6 +49,7 @@ class CapabilityRecord:
 
     @property
     def passed(self) -> bool:
+        """Whether there were probes and the sandbox held in each."""
         return bool(self.probes) and all(probe.passed for probe in self.probes)
 
     def to_dict(self) -> dict[str, Any]:

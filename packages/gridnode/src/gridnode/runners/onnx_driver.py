@@ -18,6 +18,7 @@ WRITABLE: dict[str, np.dtype[Any]] = {"tensor(int64)": np.dtype("<i8"), "tensor(
 
 
 def refuse(code: str, text: object) -> NoReturn:
+    """Say why on stderr, as the agent reads it, and end with status 3."""
     print(f"REFUSED {code} {' '.join(str(text).split())[:400]}", file=sys.stderr, flush=True)
     raise SystemExit(3)
 
@@ -38,6 +39,7 @@ def open_session() -> ort.InferenceSession:
 
 
 def read_rows() -> np.ndarray:
+    """The input, mapped, not read: float32 with at least one row, or it is refused."""
     try:
         rows = np.load(INPUT, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -66,6 +68,7 @@ def file_names(session: ort.InferenceSession) -> list[str]:
 
 
 def batch_rows(session: ort.InferenceSession) -> int:
+    """How many rows the model takes at once: 1, or BATCH_ROWS where any number will do."""
     inputs = session.get_inputs()
     if len(inputs) != 1 or inputs[0].type != "tensor(float)":
         found = [(entry.name, entry.type) for entry in inputs]
@@ -77,6 +80,7 @@ def batch_rows(session: ort.InferenceSession) -> int:
 
 
 def main() -> None:
+    """Run the model over the input and write one array for each of its outputs."""
     ort.disable_telemetry_events()
     ort.set_default_logger_severity(4)
     session = open_session()

@@ -49,6 +49,7 @@ class Config:
 
     @property
     def key(self) -> str:
+        """Hex sha256 over all parts."""
         return hashlib.sha256(repr(self).encode()).hexdigest()
 
 
@@ -92,6 +93,7 @@ class Sandbox:
 
     @property
     def work_root(self) -> Path:
+        """The folder that this sandbox owns."""
         return self._work_root
 
     @property

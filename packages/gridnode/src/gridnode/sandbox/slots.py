@@ -28,6 +28,7 @@ class Slot:
     lock_fd: int | None = None
 
     def release(self) -> None:
+        """Gives the uid back; harmless when called twice."""
         if self.lock_fd is not None:
             os.close(self.lock_fd)
             self.lock_fd = None

@@ -74,6 +74,7 @@ class Limits:
 
     @property
     def memory_bytes(self) -> int:
+        """`memory_mib` in bytes."""
         return self.memory_mib << 20
 
 
@@ -105,10 +106,12 @@ class JobHandle:
     job_id: str
 
     def to_json(self) -> str:
+        """For a file that outlives the agent."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> JobHandle:
+        """What `to_json` wrote. Raises: ValueError, KeyError."""
         return cls(job_id=str(json.loads(text)["job_id"]))
 
 

@@ -19,12 +19,14 @@ class Output:
     seen: int = 0
 
     def add(self, stream: bytearray, data: bytes) -> None:
+        """Counts the data and keeps what there is room for."""
         self.seen += len(data)
         room = self.limit - len(self.stdout) - len(self.stderr)
         stream += data[: max(0, room)]
 
     @property
     def exceeded(self) -> bool:
+        """Whether more came than may be kept."""
         return self.seen > self.limit
 
 
