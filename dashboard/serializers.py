@@ -49,6 +49,17 @@ class StatementLineView(Message):
     job_id: Positive | None
 
 
+class StatementQuery(PageQuery):
+    """Which part of a statement."""
+
+    month: Annotated[str, StringConstraints(pattern=r"^2[0-9]{3}-(0[1-9]|1[0-2])$")] | None = Field(
+        None, description="Only lines of this month (UTC), such as 2026-11; the balances stay what they were."
+    )
+    kind: Literal["issue", "send", "hold", "release", "settlement", "reversal"] | None = Field(
+        None, description="Only transfers of this kind."
+    )
+
+
 class StatementReply(Message):
     """The statement, newest first."""
 

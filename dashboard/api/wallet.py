@@ -33,14 +33,15 @@ class StatementView(APIView):
 
     @extend_schema(
         operation_id="wallet_statement",
-        parameters=query(paging.PageQuery),
+        parameters=query(serializers.StatementQuery),
         responses={200: serializers.StatementReply, **problems(401, 403, 422)},
         tags=["wallet"],
     )
     def get(self, request: Request) -> Response:
         """Postings with the running balance, newest first."""
-        viewer, wanted = _viewer(request), bodies.parse_query(request, paging.PageQuery)
-        lines, more = money.statement(viewer, wanted.begins_after, wanted.limit)
+        viewer, wanted = _viewer(request), bodies.parse_query(request, serializers.StatementQuery)
+        wish = money.Wish(wanted.month or "", wanted.kind or "")
+        lines, more = money.statement(viewer, wanted.begins_after, wanted.limit, wish)
         views = [serializers.statement_line(line) for line in lines]
         return reply(serializers.StatementReply(lines=views, next=str(more) if more else None))
 

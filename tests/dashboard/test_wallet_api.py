@@ -54,6 +54,19 @@ def test_a_statement_comes_in_pages_with_the_running_balance(program, rich, bob,
     assert cursor is None
 
 
+def test_a_statement_is_narrowed_by_month_and_kind(program, alice, grid, now):
+    hers, address = program(alice), f"{API}/wallet/statement"
+
+    def kinds(**wish):
+        return [line["kind"] for line in hers.get(address, wish).json()["lines"]]
+
+    assert kinds() == kinds(month=f"{now:%Y-%m}") == ["HOLD", "ISSUE"]
+    assert kinds(kind="hold") == kinds(kind="hold", month=f"{now:%Y-%m}") == ["HOLD"]
+    assert kinds(month="2020-01") == []
+    for wish in ({"month": "2026-13"}, {"month": "now"}, {"kind": "HOLD"}, {"kind": ""}):
+        assert refusal(hers.get(address, wish)) == (422, "invalid_query")
+
+
 def test_every_line_leads_to_postings_that_sum_to_zero(program, alice, grid):
     hers = program(alice)
 
