@@ -19,6 +19,8 @@ from common.words import said as _
 JSON_LIMIT_BYTES: Final = 1024 * 1024
 CHUNK_BYTES: Final = 64 * 1024
 FAULTS_SHOWN: Final = 20
+INVISIBLE: Final = r"\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff"
+"""Spaces and controls for a class of characters, since the dialects of patterns mean different ones by `\\s`."""
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _Message = TypeVar("_Message", bound=pydantic.BaseModel)

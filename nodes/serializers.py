@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from common.bodies import INVISIBLE
 from common.errors import Invalid
 from common.paging import PageQuery, YesOrNo
 from nodes import queries
@@ -87,7 +88,7 @@ class SharesReply(Message):
 class WordsRequest(Message):
     """Words for whom it concerns."""
 
-    text: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
+    text: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=rf"^[^\x00]*[^{INVISIBLE}][^\x00]*$")]
 
 
 class ValidatorRequest(Message):

@@ -7,16 +7,18 @@ from pydantic import Field, StringConstraints
 
 from accounts.core import roles as role_table
 from accounts.models import ApiToken, Cooperative, Invitation, Membership
+from common.bodies import INVISIBLE
 from common.paging import PageQuery
 from opengrid.messages import Message, Positive, timestamp
 
 Role = Literal["MEMBER", "OPERATOR", "STEWARD", "AUDITOR"]
 Roles = Annotated[list[Role], Field(min_length=1, max_length=4)]
+_IN_ADDRESS = rf'[^@,;<>"{INVISIBLE}]'
 Email = Annotated[
-    str, StringConstraints(pattern=r"^[^@\s\x00,;<>\"]{1,64}@[^@\s\x00,;<>\"]{1,180}\.[^@\s\x00,;<>\".]{2,60}$")
+    str, StringConstraints(pattern=rf'^{_IN_ADDRESS}{{1,64}}@{_IN_ADDRESS}{{1,180}}\.[^@,;<>".{INVISIBLE}]{{2,60}}$')
 ]
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-DisplayName = Annotated[str, StringConstraints(pattern=r"^[^\s\x00]([^\r\n\t\x00]{0,98}[^\s\x00])?$")]
+DisplayName = Annotated[str, StringConstraints(pattern=rf"^[^{INVISIBLE}]([^\r\n\t\x00]{{0,98}}[^{INVISIBLE}])?$")]
 
 
 class CooperativeLine(Message):

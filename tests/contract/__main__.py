@@ -48,6 +48,7 @@ def _as_everybody(url, facts, arguments):
             role,
             url=url,
             known=facts["known"] | role.known(facts["cooperative_id"]),
+            sound=facts["sound"].get(role.name),
             requests=-(-arguments.requests // 4),
             seed=arguments.seed,
             operations=[name for name in arguments.only.split(",") if name] or None,

@@ -10,14 +10,17 @@ import schemathesis
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.engine import Status, events, from_schema
 from schemathesis.generation import GenerationMode
-from schemathesis.generation.meta import REQUEST_SHAPE_PROBES, CoveragePhaseData, coverage_scenario
+from schemathesis.generation.meta import REQUEST_SHAPE_PROBES, CoveragePhaseData, TestPhase, coverage_scenario
+from schemathesis.transport.serialization import Binary
 
+from opengrid import digests
 from tests.contract.generated import DOCUMENT
 
 COVERED_SHARE, DRAWN_SHARE = 0.55, 0.3
 """Of a role's requests: those that go along the edges of the document, those drawn at random. Stories have the rest."""
 LEAST_PER_OPERATION = 4
 REALLY_THERE = 0.8
+FILES = "/api/v1/blobs/{digest}"
 OTHER_NAMES = {"model_version_id": "version_id", "to_member_id": "member_id", "to": "member_id"}
 """What bodies call it -> what addresses do."""
 STORY_STEPS = 4
@@ -104,9 +107,12 @@ class Outcome:
         )
 
 
-def run(role, *, url, known, requests, seed, operations=None, document=None):
-    """Send at least `requests` as `role` to `operations` (ids; all of them where none are named) of a document."""
-    document = document or json.loads(DOCUMENT.read_text(encoding="utf-8"))
+def run(role, *, url, known, requests, seed, operations=None, document=None, sound=None):
+    """Send at least `requests` as `role` to `operations` (ids; all of them where none are named) of a document.
+
+    `sound` has bodies by operation that can be carried out, `known` what addresses and bodies may name.
+    """
+    document = _with_examples(document or json.loads(DOCUMENT.read_text(encoding="utf-8")), sound or {})
     outcome, draw = Outcome(role.name), random.Random(f"{seed}:{role.name}")
     while outcome.requests < requests and not outcome.errors:
         schema = _schema(document, url, role, known, requests - outcome.requests, draw, operations)
@@ -118,6 +124,18 @@ def run(role, *, url, known, requests, seed, operations=None, document=None):
         if outcome.requests == before:
             break
     return outcome
+
+
+def _with_examples(document, sound):
+    """The document with bodies that make sense as its examples, and the version that fits always."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            if operation["operationId"] in sound:
+                operation["requestBody"]["content"]["application/json"]["example"] = sound[operation["operationId"]]
+                for parameter in operation.get("parameters", []):
+                    if parameter["name"] == "If-Match":
+                        parameter["example"] = "*"
+    return document
 
 
 def _schema(document, url, role, known, requests, draw, wanted):
@@ -135,7 +153,6 @@ def _schema(document, url, role, known, requests, draw, wanted):
             "checks": CHECKS,
             "generation": {"database": "none", "no-shrink": True},
             "phases": {
-                "examples": {"enabled": False},  # the document has none
                 "fuzzing": {"generation": {"max-examples": drawn}},
                 "stateful": {
                     "enabled": wanted is None,
@@ -201,8 +218,11 @@ def _what_is_there(known, draw):
         if case.path_parameters and not case.meta.is_negative_at(ParameterLocation.PATH):
             for name in list(case.path_parameters):
                 case.path_parameters[name] = there(name, case.path_parameters[name])
-        if isinstance(case.body, dict) and not case.meta.is_negative_at(ParameterLocation.BODY):
+        is_left = case.meta.phase.name is TestPhase.EXAMPLES or case.meta.is_negative_at(ParameterLocation.BODY)
+        if isinstance(case.body, dict) and not is_left:
             case.body = in_body(case.body)
+        if isinstance(case.body, Binary) and case.operation.path == FILES and draw.random() < REALLY_THERE:
+            case.path_parameters["digest"] = digests.of_bytes(case.body.data)
         return case
 
     return name_it

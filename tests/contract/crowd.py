@@ -8,6 +8,9 @@ import secrets
 
 NODES_EACH = 3
 CREDITS = 200
+PENDING = 4
+MUCH_MICRO = 20_000 * 10**6
+"""What a second steward has to agree to."""
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 
@@ -15,6 +18,7 @@ def found(slug, selves):
     """Make the cooperative with `selves` people of each role; credentials by role, what requests may name."""
     from accounts import services as accounts
     from common.clock import database_now
+    from tests.contract import sound
     from tests.dashboard import scenes
     from tests.registry import models
 
@@ -28,9 +32,15 @@ def found(slug, selves):
     }
     for membership in (first, *(each for selves in people.values() for each in selves)):
         scenes.credit(first, membership, CREDITS, now)
-    version = models.Publisher(people["member"][0], now).publish(name=f"{slug}-digits")
+    publisher = models.Publisher(people["member"][0], now)
+    version = publisher.publish(name=f"{slug}-digits")
     operators = [(_token(each, now), [_node(each, now) for _ in range(NODES_EACH)]) for each in people["operator"]]
-    job = _job(people["member"][0], operators[0][1][0]["id"], version, now)
+    node = operators[0][1][0]
+    job = _job(people["member"][0], node["id"], version, now)
+    for _ in range(PENDING):
+        accounts.propose_credit_issue(
+            by=first, to_address=first.wallet, amount_micro=MUCH_MICRO, reason="to be decided on", now=now
+        )
     accounts.invite(by=first, roles=["MEMBER"], now=now)
     return {
         "cooperative_id": cooperative.pk,
@@ -38,6 +48,7 @@ def found(slug, selves):
         "operator": [{"token": token, "nodes": nodes} for token, nodes in operators],
         "steward": [_session(each) for each in people["steward"]],
         "known": job,
+        "sound": sound.bodies(first, people["member"][0], publisher, people["operator"][0], node, now),
     }
 
 

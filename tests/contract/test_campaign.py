@@ -40,6 +40,7 @@ def test_the_api_is_as_its_document_says(grid, facts, callers, name):
         caller,
         url=grid.platform.url,
         known=facts["known"] | caller.known(facts["cooperative_id"]),
+        sound=facts["sound"].get(name),
         requests=REQUESTS,
         seed=SEED,
         operations=some_operations(name),
