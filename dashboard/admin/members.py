@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts import services
 from accounts.core import roles
-from accounts.forms import ActForm, InviteForm, RolesForm, role_names
+from accounts.forms import ActForm, InviteForm, MemberRolesForm, role_names
 from accounts.models import Invitation, JoinRequest, Membership
 from dashboard.admin.forms import confirm, why
 from dashboard.admin.section import Act, Section, Table
@@ -54,21 +54,24 @@ class HereFilter(admin.SimpleListFilter):
 
 
 def _roles_form(_by: Membership, row: Membership | None) -> type[ActForm]:
-    class NewRoles(RolesForm):
+    class NewRoles(MemberRolesForm):
         """The roles as they are, to be changed."""
+
+        adds = ("reason",)
 
         reason = forms.CharField(label=_("Reason"), max_length=500, required=False)
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             if row is not None:
-                kwargs.setdefault("initial", {"roles": row.roles})
+                kwargs.setdefault("initial", {"roles": row.roles, "version": row.version})
             super().__init__(*args, **kwargs)
 
     return NewRoles
 
 
 def _set_roles(by: Membership, row: Membership, typed: dict[str, Any], now: datetime) -> str:
-    services.set_roles(by=by, membership=row, roles=typed["roles"], reason=typed["reason"])
+    seen = typed["version"] or None
+    services.set_roles(by=by, membership=row, roles=typed["roles"], reason=typed["reason"], version=seen)
     return _("The roles of %(name)s are changed.") % {"name": row.user}
 
 

@@ -18,20 +18,21 @@ from dashboard.templatetags.dashboard import cell
 
 
 def _proposal(by: Membership, _row: None) -> type[ActForm]:
-    _number, rules = queries.current_policy(by.cooperative_id)
+    number, rules = queries.current_policy(by.cooperative_id)
 
     class Proposal(PolicyForm):
         """The rules in force, to be changed."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            kwargs.setdefault("initial", policy.as_dict(rules))
+            kwargs.setdefault("initial", {**policy.as_dict(rules), "version": policy.version_of(number)})
             super().__init__(*args, **kwargs)
 
     return Proposal
 
 
 def _propose(by: Membership, _row: None, typed: dict[str, Any], now: datetime) -> str:
-    services.propose_policy(by=by, rules=typed["rules"], reason=typed["reason"])
+    seen = typed["version"] or None
+    services.propose_policy(by=by, rules=typed["rules"], reason=typed["reason"], version=seen)
     return _("Proposed. A second steward has to adopt it.")
 
 

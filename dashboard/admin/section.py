@@ -8,7 +8,7 @@ import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin, ShowFacets
@@ -31,7 +31,7 @@ from accounts import queries as accounts
 from accounts.core import roles
 from accounts.forms import ActForm
 from accounts.models import Membership, StewardAct
-from common import clock, refusals
+from common import clock, inputs, refusals, versions
 from common.errors import AppError, Forbidden, NotFound
 from dashboard import reasons
 from dashboard.reasons import Words
@@ -315,6 +315,9 @@ class Section(ModelAdmin):  # type: ignore[type-arg]  # the stubs' generic is no
                 raise Http404 from error
             except Forbidden as error:
                 raise PermissionDenied(refusals.translated(error.detail)) from error
+            except versions.ChangedMeanwhile:
+                present = act.form(by, None if object_id is None else self.row(request, object_id))()
+                cast(inputs.Versioned, form).keep(cast(inputs.Versioned, present))
             except AppError as error:
                 form.refuse(error)
             else:

@@ -1,5 +1,8 @@
 """What stewards do in the console goes through the services, says how it went, and leaves its row."""
 
+import re
+from html import unescape
+
 import pytest
 
 from accounts import services as accounts
@@ -122,6 +125,28 @@ def test_an_act_is_found_again_in_the_log_by_its_request(console, alice):
 
 def test_every_kind_of_act_has_its_words():
     assert set(STEWARD_ACTS) == set(StewardAct.Act)
+
+
+def version_on(answer):
+    """What the form carries of what was seen."""
+    [found] = re.findall(r'<input type="hidden" name="version" value="([^"]*)"', answer.text)
+    return unescape(found)
+
+
+def test_roles_that_another_steward_changed_are_not_overwritten_unseen(console, bob, alice):
+    page = f"/console/accounts/membership/{alice.pk}/roles/"
+    seen = version_on(console.get(page))
+    accounts.set_roles(by=bob, membership=alice, roles=["MEMBER", "AUDITOR"])
+
+    refused = console.post(page, {"roles": ["OPERATOR"], "reason": "runs nodes", "version": seen})
+
+    assert refused.status_code == 422
+    assert "This has been changed meanwhile." in refused.text
+    assert "Now: Member: submits jobs, trades, publishes models, Auditor" in refused.text
+    assert 'value="runs nodes"' in refused.text
+    assert sorted(Membership.objects.get(pk=alice.pk).roles) == ["AUDITOR", "MEMBER"]
+    console.post(page, {"roles": ["OPERATOR"], "reason": "runs nodes", "version": version_on(refused)})
+    assert Membership.objects.get(pk=alice.pk).roles == ["OPERATOR"]
 
 
 def test_rules_are_proposed_by_one_steward_and_adopted_by_another(console, console_of, bob, sam):
