@@ -10,6 +10,8 @@ from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+from common import trace
+
 logger = logging.getLogger(__name__)
 
 HINT_EXPIRES_SECONDS = 60
@@ -56,6 +58,7 @@ def _send_once(task: Any) -> None:
 
 def _send(task: Any, arguments: dict[str, int | str]) -> None:
     try:
-        task.apply_async(kwargs=arguments, expires=HINT_EXPIRES_SECONDS, retry=False)
+        asked_by = {trace.HEADER: trace.request_id.get()}
+        task.apply_async(kwargs=arguments, headers=asked_by, expires=HINT_EXPIRES_SECONDS, retry=False)
     except OperationalError as error:
         logger.warning("hint %s%s not sent, the timer will find the work: %s", task.name, arguments, error)

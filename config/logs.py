@@ -22,12 +22,12 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{8,64}")
 
 
 class JsonLine(logging.Formatter):
-    """One JSON object per line: time, level, component, text, and what is known about the request."""
+    """One JSON object per line: time, level, component, text, and what the work is done for."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Never more than one line, whatever the text holds."""
         at = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
-        line = {
+        line: dict[str, str | int] = {
             "time": at.isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "component": record.name,
@@ -35,6 +35,7 @@ class JsonLine(logging.Formatter):
         }
         if name := trace.request_id.get():
             line["request_id"] = name
+        line |= trace.background.get()
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

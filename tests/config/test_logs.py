@@ -9,6 +9,7 @@ from django.test import Client
 
 from common import trace
 from config import logs
+from config.celery import app
 
 
 def line(text, error=None):
@@ -36,6 +37,25 @@ def test_a_line_names_its_request_and_holds_the_traceback():
 
     assert found["request_id"] == "a-request-1"
     assert found["traceback"].endswith("ValueError: broken")
+
+
+def test_a_background_task_tells_its_ids_and_the_request_that_asked_for_it():
+    told = []
+
+    @app.task(name="tests.tell")
+    def tell(*, job_id):
+        told.append(json.loads(line(f"at {job_id}")))
+
+    try:
+        tell.apply(kwargs={"job_id": 7}, headers={trace.HEADER: "caller-0003"}, task_id="a-b-c").get()
+    finally:
+        app.tasks.unregister("tests.tell")
+
+    assert told[0].items() >= {
+        "request_id": "caller-0003", "celery_task": "tests.tell", "celery_id": "a-b-c", "job_id": 7,
+    }.items()  # fmt: skip
+    assert trace.request_id.get() == ""
+    assert "job_id" not in json.loads(line("afterwards"))
 
 
 def test_a_well_formed_id_is_kept_and_said(db):
