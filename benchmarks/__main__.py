@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 from benchmarks import grids, machine, report
@@ -20,30 +21,47 @@ QUICK = Plan(windows=1, seconds=0.5, depths=(100, 1_000), clients=2, agents=2)
 
 
 def main() -> int:
-    """Run the benchmarks that were asked for, each on the same fresh platform; 0 when each filled its rows."""
+    """Run the benchmarks that were asked for, each on the same fresh platform; 0 when each filled its rows.
+
+    The JSON is written after each part, so that nothing measured is lost.
+    """
     arguments = _arguments()
     plan = QUICK if arguments.quick else RUN
     plan = plan.changed(windows=arguments.windows, seconds=arguments.seconds)
     folder = Path(tempfile.mkdtemp(prefix="cg-bench-", dir="/tmp"))
     folder.chmod(0o755)
     os.environ |= grids.environment(folder / "run")
+    rows: list[report.Row] = []
+    failed: dict[str, str] = {}
     try:
         with grids.running(folder) as grid:
             described = machine.describe(folder)
-            rows = []
             for name in arguments.names or NAMES:
-                _say(f"{name}: {importlib.import_module(f'benchmarks.{name}').__doc__.splitlines()[0]}")
-                began = time.monotonic()
-                rows += importlib.import_module(f"benchmarks.{name}").measure(grid, plan)
-                _say(f"  took {time.monotonic() - began:.0f} s")
-            described["load_at_the_end"] = machine.load()
+                rows += _measured(name, grid, plan, failed)
+                described["load_at_the_end"] = machine.load()
+                if arguments.json:
+                    found = report.document(described, plan, rows, failed)
+                    arguments.json.write_text(json.dumps(found, indent=2) + "\n")
     finally:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(folder)
-    print(report.table(described, plan, rows))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report.document(described, plan, rows), indent=2) + "\n")
-    return 0
+    print(report.table(described, plan, rows, failed))
+    return 1 if failed else 0
+
+
+def _measured(name: str, grid: grids.Grid, plan: Plan, failed: dict[str, str]) -> list[report.Row]:
+    """The rows of one part. One that fails is written down, and the others still run."""
+    part = importlib.import_module(f"benchmarks.{name}")
+    _say(f"{name}: {part.__doc__.splitlines()[0]}")
+    began = time.monotonic()
+    try:
+        rows: list[report.Row] = part.measure(grid, plan)
+    except Exception as error:  # noqa: BLE001 - it stands in the table and in the exit code
+        failed[name] = f"{type(error).__name__}: {error}".strip()
+        _say(traceback.format_exc())
+        rows = []
+    _say(f"  took {time.monotonic() - began:.0f} s")
+    return rows
 
 
 def _arguments() -> argparse.Namespace:

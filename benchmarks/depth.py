@@ -20,10 +20,10 @@ LOTS = 8
 WARM_UP = 30
 _COPY_JOBS = """
 INSERT INTO scheduler_job (cooperative_id, submitter_id, name, runner, model_version_id, spec, assurance,
-  executions, limit_price_micro, max_seconds, royalty_micro, policy_number, tasks_total, held_micro, state, reason,
-  finished_at, closed_at)
+  executions, limit_price_micro, max_seconds, royalty_micro, policy_number, tasks_total, held_micro,
+  max_parallel, state, reason, finished_at, closed_at)
 SELECT cooperative_id, submitter_id, name, runner, model_version_id, spec, assurance, executions, limit_price_micro,
-  max_seconds, royalty_micro, policy_number, tasks_total, 0, 'DONE', '', now(), now()
+  max_seconds, royalty_micro, policy_number, tasks_total, 0, max_parallel, 'DONE', '', now(), now()
 FROM scheduler_job, generate_series(1, %s) WHERE id = %s RETURNING id
 """
 _FILL_JOBS = """

@@ -20,7 +20,7 @@ from opengrid import digests, keys, messages
 
 TOGETHER = 10
 LOTS = 16
-TASKS = 50_000
+TASKS = 20_000
 SETTLE_SECONDS = 120
 RUNTIME = digests.of_bytes(b"runtime")
 HORDE_LOOPS = 19.9

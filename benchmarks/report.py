@@ -2,7 +2,7 @@
 
 import dataclasses
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,9 +41,10 @@ class Row:
         return None if self.meets is None else self.meets(self.median, self.ratio or 0.0)
 
 
-def document(described: dict[str, Any], plan: Plan, rows: Sequence[Row]) -> dict[str, Any]:
-    """Everything that was measured."""
+def document(described: dict[str, Any], plan: Plan, rows: Sequence[Row], failed: Mapping[str, str]) -> dict[str, Any]:
+    """Everything that was measured, and the parts that could not be."""
     return {
+        "failed": dict(failed),
         "machine": described,
         "plan": dataclasses.asdict(plan),
         "figures": [
@@ -65,8 +66,8 @@ def document(described: dict[str, Any], plan: Plan, rows: Sequence[Row]) -> dict
     }
 
 
-def table(described: dict[str, Any], plan: Plan, rows: Sequence[Row]) -> str:
-    """The figures as a Markdown table with the machine above it."""
+def table(described: dict[str, Any], plan: Plan, rows: Sequence[Row], failed: Mapping[str, str]) -> str:
+    """The figures as a Markdown table with the machine above it; parts that failed are named below it."""
     head = "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in described.items())
     cells = [["figure", "here", "anchor", "ratio", "target", "met"]]
     for row in rows:
@@ -79,7 +80,12 @@ def table(described: dict[str, Any], plan: Plan, rows: Sequence[Row]) -> str:
         "| " + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) + " |" for line in cells
     ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return f"{head}\nwindows: {plan.windows} of {plan.seconds:g} s\n\n" + "\n".join(lines) + f"\n\n{TARGETS_NOTE}"
+    broken = [f"FAILED {name}: {reason.splitlines()[-1]}" for name, reason in failed.items()]
+    return (
+        f"{head}\nwindows: {plan.windows} of {plan.seconds:g} s\n\n"
+        + "\n".join([*lines, *broken])
+        + f"\n\n{TARGETS_NOTE}"
+    )
 
 
 def _number(value: float) -> str:

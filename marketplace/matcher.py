@@ -2,14 +2,16 @@
 
 1. Elect: a session-level advisory lock per pool; the winner raises the pool's epoch.
 2. Load: newest snapshot of each book plus the journal since.
-3. Wake by a Redis message or by the timer, and tick: take up what came in, match in memory, and write
-   journal, trades, leases and projections in one transaction that the epoch fences.
+3. Wake by a Redis message or by the timer, ask once which of all pools have input, and tick those: take up
+   what came in, match in memory, and write journal, trades, leases and projections in one transaction that the
+   epoch fences.
 4. A tick that fails leaves the memory ahead of the database: the book is loaded again.
 """
 
+import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,10 +23,11 @@ from marketplace import services
 from marketplace.core import effects as fx
 from marketplace.core import events
 from marketplace.core.book import Book as CoreBook
+from marketplace.core.orders import Lease as BookLease
 from marketplace.core.orders import OrderState
 from marketplace.core.plain_book import PlainBook
 from marketplace.core.replay import replay
-from marketplace.models import Book, BookInput, BookSnapshot, JournalEvent, Lease, Order, Pool, Trade
+from marketplace.models import Book, BookInput, BookSnapshot, JournalEvent, Lease, Order, Pool
 from marketplace.queries import features_of
 from nodes import queries as nodes
 from nodes.core import states
@@ -34,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 TIMER_SECONDS = 0.025
 CAPACITY_SECONDS = 0.5
+ELECTION_SECONDS = 0.25
 PROGRESS_SECONDS = 1.0
 INTAKE_LIMIT = 2000
 SNAPSHOT_EVERY = 5000
@@ -98,6 +102,10 @@ class PoolMatcher:
             self._fence()
         return applied
 
+    def look_at_nodes(self) -> None:
+        """Compare nodes and books at the next tick."""
+        self._capacity_due = 0.0
+
     def _tick_book(self, book: Book, look_at_nodes: bool) -> int:
         core = self._books.get(book.pk) or load(book)
         self._books.pop(book.pk, None)
@@ -122,23 +130,103 @@ class PoolMatcher:
                 raise Deposed(f"pool {self.pool.pk}: epoch {self.epoch} is over")
 
 
+class Round:
+    """What one process does for all pools that it was elected for, at a cost that follows what changed."""
+
+    def __init__(self) -> None:
+        self.wake = live.Wake()
+        self._matchers: dict[int, PoolMatcher] = {}
+        self._nodes: dict[int, str] = {}
+        self._due: dict[str, float] = {}
+
+    def go(self) -> int:
+        """Tick the pools that have input or whose nodes changed. Returns how many events were applied.
+
+        Raises: Deposed, and any database error.
+        """
+        if self._is_due("election", ELECTION_SECONDS):
+            self._elect()
+        busy = _with_input(self._matchers)
+        if self._is_due("capacity", CAPACITY_SECONDS):
+            nodes_now = _nodes_by_pool(self._matchers)
+            changed = {pk for pk in self._matchers if nodes_now.get(pk) != self._nodes.get(pk)}
+            self._nodes = nodes_now
+            for pk in changed:
+                self._matchers[pk].look_at_nodes()
+            busy |= changed
+        applied = sum(self._matchers[pk].tick() for pk in sorted(busy))
+        if self._is_due("progress", PROGRESS_SECONDS):
+            _note_progress(self._matchers)
+        return applied
+
+    def _is_due(self, name: str, every_seconds: float) -> bool:
+        now = time.monotonic()
+        if now < self._due.get(name, 0.0):
+            return False
+        self._due[name] = now + every_seconds
+        return True
+
+    def _elect(self) -> None:
+        for pool in Pool.objects.exclude(pk__in=self._matchers).order_by("pk"):
+            matcher = PoolMatcher.elect(pool)
+            if matcher is not None:
+                logger.info("matching pool %s in epoch %s", pool.pk, matcher.epoch)
+                self._matchers[pool.pk] = matcher
+                self.wake.listen(pool.pk)
+
+
 def run(stop: Callable[[], bool]) -> None:
     """Match every pool that this process can be elected for, until `stop()`.
 
     Raises: Deposed, and any database error: the supervisor starts a fresh process, which loads anew.
     """
-    matchers: dict[int, PoolMatcher] = {}
-    wake = live.Wake()
+    matching = Round()
     while not stop():
-        for pool in Pool.objects.exclude(pk__in=matchers).order_by("pk"):
-            matcher = PoolMatcher.elect(pool)
-            if matcher is not None:
-                logger.info("matching pool %s in epoch %s", pool.pk, matcher.epoch)
-                matchers[pool.pk] = matcher
-                wake.listen(pool.pk)
-        applied = sum(matcher.tick() for matcher in matchers.values())
-        if not applied:
-            wake.wait(TIMER_SECONDS)
+        if not matching.go():
+            matching.wake.wait(TIMER_SECONDS)
+
+
+_WITH_INPUT = """
+SELECT pool_id FROM marketplace_book WHERE pool_id = ANY(%(pools)s) AND id IN (
+  SELECT book_id FROM marketplace_order WHERE state = 'ACCEPTED'
+  UNION SELECT book_id FROM marketplace_bookinput WHERE sequence IS NULL)
+"""
+_NODES_BY_POOL = """
+SELECT pool.id, md5(string_agg(concat_ws('|', (to_jsonb(node) - %(beat)s::text[])::text, operator.user_id,
+    node.last_seen_at IS NULL OR now() - node.last_seen_at > %(dark)s * interval '1 second'), ',' ORDER BY node.id))
+FROM marketplace_pool AS pool JOIN nodes_node AS node ON node.cooperative_id = pool.cooperative_id
+  JOIN accounts_membership AS operator ON operator.id = node.operator_id
+WHERE pool.id = ANY(%(pools)s) GROUP BY pool.id
+"""
+_BEAT_COLUMNS = ["last_seen_at", "reported_slots_free", "reported_load_permille", "validated_in_a_row"]
+"""What moves with every heartbeat and result, and no book asks for."""
+_NOTE_PROGRESS = """
+UPDATE marketplace_pool AS pool SET matcher_progress_at = now()
+FROM unnest(%s::bigint[], %s::bigint[]) AS mine (id, epoch)
+WHERE pool.id = mine.id AND pool.matcher_epoch = mine.epoch
+"""
+
+
+def _with_input(pools: Iterable[int]) -> set[int]:
+    """Those of the pools whose books have something to take up; one look at two small indexes."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WITH_INPUT, {"pools": list(pools)})
+        return {pk for (pk,) in cursor.fetchall()}
+
+
+def _nodes_by_pool(pools: Iterable[int]) -> dict[int, str]:
+    """A mark for the nodes of each pool, which changes with anything that a book knows of a node."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NODES_BY_POOL, {"pools": list(pools), "beat": _BEAT_COLUMNS, "dark": nodes.DARK_SECONDS})
+        return dict(cursor.fetchall())
+
+
+def _note_progress(matchers: Mapping[int, PoolMatcher]) -> None:
+    """Say that the pools are looked after. Raises: Deposed."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NOTE_PROGRESS, [list(matchers), [matcher.epoch for matcher in matchers.values()]])
+        if cursor.rowcount != len(matchers):
+            raise Deposed(f"of the pools {sorted(matchers)} another matcher has one")
 
 
 def _intake(book: Book) -> list[Input]:
@@ -169,7 +257,7 @@ def _other_inputs(book: Book, entries: Iterable[BookInput], arriving: dict[str, 
 def _capacity_changes(book: Book, core: CoreBook) -> Iterator[Input]:
     """What has become of the pool's nodes since the book last heard of them."""
     now = database_now()
-    known = {node.node_id: node for node in core.snapshot().nodes}
+    known = core.capacities()
     fleet = Node.objects.filter(cooperative_id=book.pool.cooperative_id).exclude(state=states.JOINED)
     for node in fleet.select_related("operator").order_by("pk"):
         reason = _unavailable(node, now)
@@ -191,22 +279,20 @@ def _unavailable(node: Node, now: datetime) -> str | None:
 
 def _write(book: Book, core: CoreBook, taken: Sequence[Input], epoch: int) -> None:
     """Apply the inputs and write all that follows from them, in the caller's transaction."""
-    journal: list[JournalEvent] = []
+    journal: list[tuple[int, str, str]] = []
     entries: list[BookInput] = []
     done: list[fx.Effect] = []
     for entry in taken:
         sequence = core.sequence + 1
         done += core.apply(entry.event, sequence)
         payload = entry.event.to_dict()
-        journal.append(
-            JournalEvent(book=book, sequence=sequence, kind=payload["kind"].upper(), payload=payload, epoch=epoch)
-        )
+        journal.append((sequence, payload["kind"].upper(), json.dumps(payload)))
         if entry.entry is not None:
             entry.entry.sequence = sequence
             entries.append(entry.entry)
         if entry.order is not None:
             entry.order.sequence = sequence
-    JournalEvent.objects.bulk_create(journal)
+    _write_journal(book, journal, epoch)
     _number_inputs(entries)
     _project(book, done, {str(entry.order.pk): entry.order for entry in taken if entry.order})
     if core.sequence // SNAPSHOT_EVERY != (core.sequence - len(taken)) // SNAPSHOT_EVERY:
@@ -224,6 +310,7 @@ def _project(book: Book, done: Sequence[fx.Effect], arrived: dict[str, Order]) -
     touched |= {lease.buy_order_id for lease in traded} | {lease.sell_order_id for lease in traded}
     missing = [int(order_id) for order_id in touched - arrived.keys()]
     orders = arrived | {str(order.pk): order for order in Order.objects.filter(pk__in=missing)}
+    closed: dict[str, str] = {}
     for effect in done:
         match effect:
             case fx.OrderOpened(order_id, _, open_lots):
@@ -237,32 +324,37 @@ def _project(book: Book, done: Sequence[fx.Effect], arrived: dict[str, Order]) -
                 if state.is_final:
                     _close(order, state, reason, now)
             case fx.LeaseClosed(lease, reason):
-                _close_lease(book, lease.ref, reason, now)
+                closed[lease.ref] = reason
             case _:
                 pass
     _update_orders(list(orders.values()))
-    trades = Trade.objects.bulk_create(
-        [
-            Trade(
-                book=book,
-                ref=lease.ref,
-                buy_order_id=int(lease.buy_order_id),
-                sell_order_id=int(lease.sell_order_id),
-                node_id=int(lease.node_id),
-                lots=lease.lots,
-                price_micro=lease.price_micro,
-            )
-            for lease in traded
-        ]
-    )
-    services.add_to_bars(book=book, trades=trades)
-    Lease.objects.bulk_create([_lease(trade, orders[str(trade.buy_order_id)]) for trade in trades])
-    for trade in trades:
-        live.wake_node(trade.node_id)
+    _open_leases(book, traded, orders)
+    services.add_to_bars(book=book, trades=traded)
+    _close_leases(book, closed, now)
+    for node_id in {int(lease.node_id) for lease in traded}:
+        live.wake_node(node_id)
     for reference in {order.reference for order in orders.values() if order.reference}:
         live.publish(reference.replace(":", "."))
 
 
+_WRITE_JOURNAL = """
+INSERT INTO marketplace_journalevent (book_id, epoch, sequence, kind, payload)
+SELECT %s, %s, * FROM unnest(%s::bigint[], %s::text[], %s::jsonb[])
+"""
+_OPEN_LEASES = """
+WITH new AS (
+  SELECT * FROM unnest(%(refs)s::text[], %(buys)s::bigint[], %(sales)s::bigint[], %(nodes)s::bigint[], %(lots)s::int[],
+    %(prices)s::bigint[], %(holders)s::bigint[], %(references)s::text[]) WITH ORDINALITY
+    AS new (ref, buy_order_id, sell_order_id, node_id, lots, price_micro, holder_id, reference, place)
+), trade AS (
+  INSERT INTO marketplace_trade (book_id, ref, buy_order_id, sell_order_id, node_id, lots, price_micro)
+  SELECT %(book)s, ref, buy_order_id, sell_order_id, node_id, lots, price_micro FROM new ORDER BY place
+  RETURNING id, ref
+)
+INSERT INTO marketplace_lease (trade_id, book_id, node_id, holder_id, reference, lots, price_micro, state, end_reason)
+SELECT trade.id, %(book)s, new.node_id, new.holder_id, new.reference, new.lots, new.price_micro, 'LIVE', ''
+FROM new JOIN trade ON trade.ref = new.ref ORDER BY new.place
+"""
 _UPDATE_ORDERS = """
 UPDATE marketplace_order AS placed
 SET sequence = new.sequence, state = new.state, reason = new.reason, open_lots = new.open_lots,
@@ -275,6 +367,34 @@ _NUMBER_INPUTS = """
 UPDATE marketplace_bookinput AS entry SET sequence = new.sequence
 FROM unnest(%s::bigint[], %s::bigint[]) AS new (id, sequence) WHERE entry.id = new.id
 """
+
+
+def _write_journal(book: Book, journal: Sequence[tuple[int, str, str]], epoch: int) -> None:
+    """Number, kind and payload of each input, in one statement however many there are."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITE_JOURNAL, [book.pk, epoch, *(list(column) for column in zip(*journal, strict=True))])
+
+
+def _open_leases(book: Book, traded: Sequence[BookLease], orders: Mapping[str, Order]) -> None:
+    """Write a trade and its lease for each lease that the book opened, in one statement."""
+    if not traded:
+        return
+    buyers = [orders[lease.buy_order_id] for lease in traded]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _OPEN_LEASES,
+            {
+                "book": book.pk,
+                "refs": [lease.ref for lease in traded],
+                "buys": [int(lease.buy_order_id) for lease in traded],
+                "sales": [int(lease.sell_order_id) for lease in traded],
+                "nodes": [int(lease.node_id) for lease in traded],
+                "lots": [lease.lots for lease in traded],
+                "prices": [lease.price_micro for lease in traded],
+                "holders": [order.placed_by_id for order in buyers],
+                "references": [order.reference for order in buyers],
+            },
+        )
 
 
 def _update_orders(orders: Sequence[Order]) -> None:
@@ -293,25 +413,26 @@ def _number_inputs(entries: Sequence[BookInput]) -> None:
             cursor.execute(_NUMBER_INPUTS, [[entry.pk for entry in entries], [entry.sequence for entry in entries]])
 
 
-def _lease(trade: Trade, order: Order) -> Lease:
-    return Lease(
-        trade=trade,
-        book_id=trade.book_id,
-        node_id=trade.node_id,
-        holder_id=order.placed_by_id,
-        reference=order.reference,
-        lots=trade.lots,
-        price_micro=trade.price_micro,
-    )
-
-
 def _close(order: Order, state: OrderState | Order.State, reason: str, now: datetime) -> None:
     order.state, order.reason, order.open_lots, order.closed_at = state.value, str(reason), 0, now
 
 
-def _close_lease(book: Book, ref: str, reason: str, now: datetime) -> None:
-    lease = Lease.objects.get(book=book, trade__ref=ref)
-    lease.state, lease.closed_at = Lease.State.CLOSED, now
-    lease.ended_at = lease.ended_at or now
-    lease.end_reason = lease.end_reason or reason
-    lease.save(update_fields=["state", "closed_at", "ended_at", "end_reason"])
+_CLOSE_LEASES = """
+UPDATE marketplace_lease AS lease
+SET state = 'CLOSED', closed_at = %(now)s, ended_at = coalesce(lease.ended_at, %(now)s),
+    end_reason = CASE WHEN lease.end_reason = '' THEN gone.reason ELSE lease.end_reason END
+FROM unnest(%(refs)s::text[], %(reasons)s::text[]) AS gone (ref, reason)
+JOIN marketplace_trade AS trade ON trade.book_id = %(book)s AND trade.ref = gone.ref
+WHERE lease.trade_id = trade.id
+"""
+
+
+def _close_leases(book: Book, closed: Mapping[str, str], now: datetime) -> None:
+    """Write that leases (ref -> reason) are over, in one statement however many there are."""
+    if not closed:
+        return
+    reasons = [str(reason) for reason in closed.values()]
+    with connection.cursor() as cursor:
+        cursor.execute(_CLOSE_LEASES, {"now": now, "refs": list(closed), "reasons": reasons, "book": book.pk})
+        if cursor.rowcount != len(closed):
+            raise Lease.DoesNotExist(f"{book}: {len(closed)} leases ended, {cursor.rowcount} were found")

@@ -7,13 +7,13 @@ same sequence numbers give the same effects and the same state hash in every imp
 import hashlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from marketplace.core import invariants, wellformed
 from marketplace.core.effects import Effect
-from marketplace.core.events import Event
+from marketplace.core.events import Capacity, Event
 from marketplace.core.snapshot import Snapshot
 from opengrid import canonical
 
@@ -61,6 +61,10 @@ class Book(ABC):
     @abstractmethod
     def snapshot(self) -> Snapshot:
         """The whole state as values of its own: later events do not change it."""
+
+    def capacities(self) -> Mapping[str, Capacity]:
+        """What the book last heard of each node; not to be changed."""
+        return {node.node_id: node for node in self.snapshot().nodes}
 
     @classmethod
     @abstractmethod

@@ -3,8 +3,9 @@
 import bisect
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Self, assert_never
 
 from marketplace.core import fit, live_orders
@@ -108,6 +109,10 @@ class PlainBook(Book):
             orders=tuple(replace(live) for live in self._orders.values()),
             leases=tuple(self._leases),
         )
+
+    def capacities(self) -> Mapping[str, Capacity]:
+        """What the book last heard of each node, without copying the book."""
+        return MappingProxyType(self._nodes)
 
     @classmethod
     def from_snapshot(cls, snapshot: Snapshot) -> Self:

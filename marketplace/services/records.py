@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 
 from marketplace import queries
+from marketplace.core.orders import Lease as BookLease
 from marketplace.models import Book, PoolSample, Trade
 
 SAMPLE_DAYS = 31
 
 
-def add_to_bars(*, book: Book, trades: Sequence[Trade]) -> None:
+def add_to_bars(*, book: Book, trades: Sequence[Trade | BookLease]) -> None:
     """Add trades, in their order, to the bar of this minute; a part of the matcher's tick, the one writer."""
     if not trades:
         return
