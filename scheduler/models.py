@@ -43,6 +43,8 @@ class Job(models.Model):
     """Royalty per accepted task, fixed at submission."""
     policy_number = models.PositiveIntegerField()
     """The cooperative's policy version the job is settled under."""
+    max_parallel = models.PositiveIntegerField(db_default=1)
+    """Most lots at once, as the request says; it stands here so that sweeps need not read whole requests."""
     tasks_total = models.PositiveIntegerField()
     held_micro = models.PositiveBigIntegerField()
     state = models.CharField(max_length=10, choices=State, default=State.SUBMITTED)
@@ -144,6 +146,8 @@ class Task(models.Model):
         indexes = [
             # a claim: tasks of a job from a random point
             models.Index(fields=["job", "draw"], condition=Q(open_executions__gt=0), name="task_claimable"),
+            # tasks that somebody had and that are to be handed out again
+            models.Index(fields=["job"], condition=Q(open_executions__gt=0, claims__gt=0), name="task_tried"),
             # whether a job has a task that has not ended
             models.Index(fields=["job"], condition=Q(state="OPEN"), name="task_open"),
         ]

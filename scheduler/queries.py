@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib.postgres.aggregates import StringAgg
+from django.db import connection
 from django.db.models import Case, Count, Exists, F, OuterRef, Prefetch, Q, QuerySet, Sum, Value, When
 
 from accounts.core import roles
@@ -276,14 +277,45 @@ def without_open_tasks(job_ids: Iterable[int]) -> set[int]:
     return set(found.values_list("pk", flat=True))
 
 
-def unfinished() -> list[int]:
-    """Jobs that were expanded and not closed, oldest first."""
-    return list(
-        Job.objects.filter(closed_at__isnull=True)
-        .exclude(state=Job.State.SUBMITTED)
-        .order_by("pk")
-        .values_list("pk", flat=True)
-    )
+_IN_NEED = """
+WITH own AS MATERIALIZED (
+  SELECT task.job_id, count(*) AS attempts FROM scheduler_attempt AS attempt
+  JOIN scheduler_task AS task ON task.id = attempt.task_id
+  WHERE attempt.state = 'RUNNING' AND attempt.lease_id IS NULL GROUP BY task.job_id
+)
+SELECT job.id FROM scheduler_job AS job
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum(lots - filled_lots), 0) AS lots FROM marketplace_order
+  WHERE reference = 'job:' || job.id AND reference <> ''
+    AND state IN ('ACCEPTED', 'OPEN', 'PARTIALLY_FILLED')) AS resting
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum(lots) FILTER (WHERE lease.state = 'LIVE'), 0) AS lots, coalesce(sum(busy.attempts), 0) AS attempts
+  FROM marketplace_lease AS lease CROSS JOIN LATERAL (
+    SELECT count(*) AS attempts FROM scheduler_attempt WHERE lease_id = lease.id AND state = 'RUNNING') AS busy
+  WHERE lease.reference = 'job:' || job.id AND lease.state <> 'CLOSED') AS leased
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum(open_executions), 0) AS lots FROM (
+    SELECT open_executions FROM scheduler_task WHERE job_id = job.id AND open_executions > 0 LIMIT job.max_parallel
+  ) AS first_few) AS runnable
+WHERE job.closed_at IS NULL AND job.state <> 'SUBMITTED' AND (
+  job.state NOT IN ('QUEUED', 'RUNNING')
+  OR NOT EXISTS (SELECT FROM scheduler_task WHERE job_id = job.id AND state = 'OPEN')
+  OR runnable.lots > 0 AND leased.lots + resting.lots < least(job.max_parallel, runnable.lots + leased.attempts
+    + coalesce((SELECT attempts FROM own WHERE own.job_id = job.id), 0))
+  OR resting.lots = 0
+    AND EXISTS (SELECT FROM scheduler_task WHERE job_id = job.id AND open_executions > 0 AND claims > 0))
+ORDER BY job.id
+"""
+
+
+def in_need() -> list[int]:
+    """Open jobs that may be over, may lack lots, or have a task that those present may not take, oldest first.
+
+    One look at indexes for all of them, so that jobs for which there is nothing to do cost no transaction each.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_IN_NEED)
+        return [pk for (pk,) in cursor.fetchall()]
 
 
 def may_fetch(node_id: int, digest: str) -> bool:

@@ -52,7 +52,7 @@ def drain(**_: object) -> None:
     """Do from PostgreSQL what no message announced: expand, verify, buy missing lots, finish."""
     _each(queries.expandable(), lambda job_id: jobs.expand_job(job_id=job_id, now=database_now()))
     _verify(queries.verifiable(DRAIN_LIMIT))
-    _each(queries.unfinished(), _finish_or_replenish)
+    _each(queries.in_need(), _finish_or_replenish)
 
 
 @shared_task

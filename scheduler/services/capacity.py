@@ -45,13 +45,13 @@ def buy_missing(job: Job, *, now: datetime) -> None:
     """
     if job.closed_at is not None:
         return
-    open_tasks = Task.objects.filter(job=job, open_executions__gt=0)
-    runnable = open_tasks.aggregate(total=Sum("open_executions"))["total"] or 0
+    some = Task.objects.filter(job=job, open_executions__gt=0).values("open_executions")[: job.max_parallel]
+    runnable = some.aggregate(total=Sum("open_executions"))["total"] or 0
     if not runnable:
         return
     running = Attempt.objects.filter(task__job=job, state=Attempt.State.RUNNING).count()
     spec = job.request
-    wanted = min(spec.max_parallel, runnable + running)
+    wanted = min(job.max_parallel, runnable + running)
     had = market_queries.lots_for(job.reference)
     if wanted > had.live + had.resting:
         _buy(job, needs_of(spec), lots=wanted - had.live - had.resting)
@@ -94,7 +94,9 @@ def _stuck_task(job: Job) -> Task | None:
     leased = Lease.objects.filter(reference=job.reference, state=Lease.State.LIVE).select_related("node__operator")
     present = {nodes.execution_owner(lease.node) for lease in leased}
     tried: dict[int, list[tuple[str, str]]] = {}
-    rows = Attempt.objects.filter(task__job=job, task__open_executions__gt=0).order_by("task_id", "pk")
+    rows = Attempt.objects.filter(task__job=job, task__open_executions__gt=0, task__claims__gt=0).order_by(
+        "task_id", "pk"
+    )
     for task_id, owner, state in rows.values_list("task_id", "owner_key", "state"):
         tried.setdefault(task_id, []).append((owner, state))
     for task_id, attempts in tried.items():

@@ -81,6 +81,7 @@ def submit_job(*, membership: Membership, spec: JobSpec, now: datetime, idempote
                 assurance=spec.assurance,
                 executions=plan.executions,
                 limit_price_micro=spec.limit_price_micro,
+                max_parallel=spec.max_parallel,
                 max_seconds=spec.max_seconds,
                 royalty_micro=royalty,
                 policy_number=policy_number,

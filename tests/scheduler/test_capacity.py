@@ -6,9 +6,11 @@ import pytest
 from django.db.models import F
 
 from common.clock import database_now
+from marketplace import services as market
 from marketplace.models import Lease
 from nodes.models import Node
-from scheduler.models import Attempt
+from scheduler import queries
+from scheduler.models import Attempt, Job, Task
 from scheduler.services import capacity, endings
 from tests.scheduler import world
 
@@ -168,3 +170,28 @@ def test_after_the_order_was_cancelled_a_tie_break_still_finds_its_lot(alice, sh
 
     assert world.lots(job).get(loft.node.pk) == 1
     assert len(loft.claim()) == 1
+
+
+def test_a_sweep_names_the_jobs_in_need_and_no_others(alice, olga, shed):
+    served = world.start(alice, 2, max_parallel=2)
+    finished = world.start(alice, 1, max_parallel=1)
+    Task.objects.filter(job=finished).update(state="FAILED", open_executions=0)
+    hungry = world.start(alice, 3, max_parallel=3)
+    cancelled = world.start(alice, 1, max_parallel=1)
+    for job in (hungry, cancelled):
+        market.cancel_orders_of(reference=job.reference)
+    world.tick(alice.cooperative)
+    Job.objects.filter(pk=cancelled.pk).update(state="CANCELLED", finished_at=database_now())
+
+    assert queries.in_need() == [finished.pk, hungry.pk, cancelled.pk]
+
+    shed.claim(1)
+    assert served.pk not in queries.in_need()
+
+
+def test_a_sweep_over_jobs_that_need_nothing_is_one_statement(alice, shed, django_assert_num_queries):
+    for _ in range(3):
+        world.start(alice, 1, max_parallel=1)
+
+    with django_assert_num_queries(1):
+        assert queries.in_need() == []
