@@ -14,7 +14,7 @@ from opengrid import npy
 from tests.contract import material
 from tests.docs import pages
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 PAGE = pages.read("docs/api/README.md")
 STORY = PAGE[PAGE.index("## From an invitation to a result") : PAGE.index("## A client made from the document")]
 JOIN, KEY, PUBLISH, SUBMIT, FOLLOW = pages.blocks(STORY, "sh")

@@ -11,7 +11,7 @@ from opengrid import canonical, keys, npy
 from tests.contract import generated, material
 from tests.faults import waiting
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 JOB_SECONDS = 200.0
 ENDED = ("DONE", "FAILED", "CANCELLED")
 
