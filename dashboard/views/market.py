@@ -44,16 +44,19 @@ def simple(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     form = NeedForm(initial | asked)
     context: dict[str, Any] = {"form": form, "books": open_books, "may_submit": viewer.may("jobs.submit")}
     if form.is_valid() and open_books:
-        context["offers"] = _offers(viewer, open_books[0], form.cleaned_data)
+        asks = books.offered(viewer, open_books[0])
+        context["offers"] = _offers(asks, form.cleaned_data)
+        context["owners"] = len({ask.owner for ask in asks})
+        context["runs"] = assurance.executions(form.cleaned_data["assurance"])
         context["assurance"] = form.cleaned_data["assurance"]
     page = "_offers" if getattr(request, "htmx", False) else "simple"
     return render(request, f"marketplace/{page}.html", context, status=422 if form.errors else 200)
 
 
-def _offers(viewer: Viewer, book: Book, need: dict[str, Any]) -> list[offers.Offer]:
+def _offers(asks: list[offers.Ask], need: dict[str, Any]) -> list[offers.Offer]:
     runs = assurance.executions(need["assurance"])
     work, time = int(need["hours"] * 3600) * runs, int(need["within"] * 3600)
-    return offers.offers(books.offered(viewer, book), core_seconds=work, within_seconds=time, owners=runs)
+    return offers.offers(asks, core_seconds=work, within_seconds=time, owners=runs)
 
 
 def _page(

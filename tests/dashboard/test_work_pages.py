@@ -134,6 +134,7 @@ def test_a_quorum_is_offered_only_where_so_many_others_offer(client_of, grid, al
     own = client_of(olga).get(reverse("market-simple"), need | {"assurance": "quorum-2"}).text
 
     assert "assurance=quorum-2" in two
+    assert "Each result needs lots of 3 different owners; of others than you 2 offer any now." in three
     assert "Fewer lots are free at present than this needs." in three
     assert "Fewer lots are free at present than this needs." in own, "nobody buys from themselves"
 
