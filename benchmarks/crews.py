@@ -59,7 +59,9 @@ def crew(count: int, acts: Mapping[str, Act]) -> Iterator[Crew]:
     try:
         yield Crew(tuple(ours))
     finally:
-        for mine in ours:
+        for mine in ours:  # to close it is not enough: clients that were forked later hold it too
+            with contextlib.suppress(OSError):
+                mine.send(None)
             mine.close()
         for process in processes:
             process.join(10)
@@ -70,9 +72,12 @@ def _serve(number: int, pipe: Connection, acts: Mapping[str, Act]) -> None:
     spawn.die_with_parent(signal.SIGKILL, multiprocessing.parent_process().pid)
     while True:
         try:
-            name, begin, until, arguments = pipe.recv()
+            wanted = pipe.recv()
         except EOFError:
             return
+        if wanted is None:
+            return
+        name, begin, until, arguments = wanted
         time.sleep(max(0.0, begin - time.monotonic()))
         try:
             answer = (None, acts[name](number, until, **arguments))

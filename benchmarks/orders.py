@@ -18,9 +18,8 @@ from benchmarks.plan import Plan, interleave
 from benchmarks.report import Row
 from benchmarks.world import PRICE_MICRO
 from marketplace import services as market
-from marketplace.core import events
 from marketplace.core.fit import Needs
-from marketplace.models import Book, BookInput, Lease, Order
+from marketplace.models import Book
 
 BATCH = 64
 OFFERED_LOTS = 100_000
@@ -41,31 +40,23 @@ _SAME = (
     " needs, reference, hold_address, state, reason, open_lots, filled_lots)"
     " VALUES (%s, %s, %s, %s, %s, %s, %s, false, %s, '', '', 'ACCEPTED', '', 0, 0)"
 )
+_markets = itertools.count(1)
 _WAITING = "SELECT EXISTS (SELECT FROM marketplace_order WHERE book_id = %s AND state = 'ACCEPTED')"
 
 
 def measure(_grid: Grid, plan: Plan) -> list[Row]:
     """A window ends when the matcher has written what became of its last order."""
     anchors.execute(*_TABLES)
-    people = world.people("orders")
-    for _ in range(SELLERS):
-        world.machine(people.member(), lots=OFFERED_LOTS)
-    members = [people.member() for _ in range(plan.clients)]
-    book = market.book_for(people.cooperative)
-    acts = {
-        "raw": _raw,
-        "same": functools.partial(_same, members, book),
-        "place": functools.partial(_place, members, book),
-    }
+    first = _market(plan.clients)
+    acts = {"raw": _raw, "same": functools.partial(_same, *first), "place": _place}
     with crew(plan.clients, acts) as clients:
 
         def window(**arguments: Any) -> float:
+            members, book = _market(plan.clients)
             began = time.monotonic()
-            placed = sum(clients.do("place", plan.seconds, **arguments))
+            placed = sum(clients.do("place", plan.seconds, members=members, book=book, **arguments))
             _wait_until_matched(book.pk)
-            rate = placed / (time.monotonic() - began)
-            _clear(book)
-            return rate
+            return placed / (time.monotonic() - began)
 
         found = interleave(
             {
@@ -114,8 +105,19 @@ def _same(members: list[Membership], book: Book, number: int, until: float) -> i
     return made
 
 
+def _market(buyers: int) -> tuple[list[Membership], Book]:
+    """A new book with offers in it, and members who will buy: each window meets the same."""
+    people = world.people(f"orders-{next(_markets)}")
+    for _ in range(SELLERS):
+        world.machine(people.member(), lots=OFFERED_LOTS)
+    members = [people.member() for _ in range(buyers)]
+    book = market.book_for(people.cooperative)
+    _wait_until_matched(book.pk)
+    return members, book
+
+
 def _place(
-    members: list[Membership], book: Book, number: int, until: float, size: int, buyer: int | None = None
+    number: int, until: float, members: list[Membership], book: Book, size: int, buyer: int | None = None
 ) -> int:
     member, wishes, made = members[number if buyer is None else buyer], _wishes(number), 0
     while time.monotonic() < until:
@@ -162,23 +164,3 @@ def _wait_until_matched(book_id: int) -> None:
         if time.monotonic() > end:
             raise TimeoutError(f"orders were not matched within {DRAIN_SECONDS} s")
         time.sleep(0.01)
-
-
-def _clear(book: Book) -> None:
-    """Take what rests off the book and give the lots back, so that each window meets the same book."""
-    resting = Order.objects.filter(book=book, side="BUY", state__in=["OPEN", "PARTIALLY_FILLED"])
-    leaving = [
-        BookInput(book=book, kind="CANCEL", payload=events.Cancel(str(pk), "cancelled_by_owner").to_dict())
-        for pk in resting.values_list("pk", flat=True)
-    ]
-    live = Lease.objects.filter(book=book, state="LIVE").select_related("trade")
-    leaving += [
-        BookInput(book=book, kind="RETURN", payload=events.Return(lease.trade.ref, "lease_idle").to_dict())
-        for lease in live
-    ]
-    BookInput.objects.bulk_create(leaving, batch_size=5000)
-    end = time.monotonic() + DRAIN_SECONDS
-    while BookInput.objects.filter(book=book, sequence__isnull=True).exists():
-        if time.monotonic() > end:
-            raise TimeoutError(f"the book was not cleared within {DRAIN_SECONDS} s")
-        time.sleep(0.05)
