@@ -9,10 +9,10 @@ from accounts import authentication as accounts
 from common import bodies, clock, errors, paging
 from common.openapi import problems, query, reply
 from common.words import said as _
-from dashboard import serializers
 from dashboard.queries import books
 from dashboard.queries import viewer as viewers
 from dashboard.queries.viewer import Viewer
+from dashboard.serializers import market as serializers
 from marketplace import queries as market
 from marketplace import services
 from marketplace.models import Order

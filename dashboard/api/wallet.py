@@ -10,9 +10,9 @@ from accounts import queries as people
 from accounts import services
 from common import bodies, clock, paging
 from common.openapi import problems, query, reply
-from dashboard import serializers
 from dashboard.queries import money
 from dashboard.queries.viewer import Viewer
+from dashboard.serializers import wallet as serializers
 from ledger import queries as ledger
 
 

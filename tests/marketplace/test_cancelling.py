@@ -33,7 +33,7 @@ def test_a_cancel_of_an_order_that_is_not_numbered_yet_comes_after_it(alice, olg
 def test_a_cancel_waits_for_an_order_that_waits_for_the_next_tick(alice, olga, tick, monkeypatch):
     from marketplace import matcher as matchers
 
-    monkeypatch.setattr(matchers, "INTAKE_LIMIT", 1)
+    monkeypatch.setattr(matchers.intake, "INTAKE_LIMIT", 1)
     first, second = market.buy(alice, 1, 9), market.buy(alice, 1, 9)
     market_services.cancel_order(order=second, by=alice)
 

@@ -94,7 +94,7 @@ def test_a_tick_that_fails_leaves_the_tables_as_they_were_and_the_next_one_repea
         raise RuntimeError("the disk is full")
 
     with monkeypatch.context() as broken:
-        broken.setattr(matchers, "_project", breaks)
+        broken.setattr(matchers.writing, "_project", breaks)
         with pytest.raises(RuntimeError), transaction.atomic():
             matcher.tick()
     assert market.state_of(bid)[0] == "ACCEPTED"
@@ -122,7 +122,7 @@ def test_a_fresh_matcher_goes_on_where_the_last_one_stopped(alice, olga, coopera
 
 @pytest.mark.parametrize("every", [1, 2, 3, 7])
 def test_a_snapshot_and_the_tail_after_it_are_the_whole_journal(alice, olga, tick, book, monkeypatch, every):
-    monkeypatch.setattr(matchers, "SNAPSHOT_EVERY", every)
+    monkeypatch.setattr(matchers.writing, "SNAPSHOT_EVERY", every)
     market.offer(market.a_node(olga))
     for number in range(5):
         market.buy(alice, 1, 9 + number)
@@ -153,7 +153,7 @@ def test_progress_is_written_while_nothing_happens(cooperative, book, matcher):
 
 
 def test_many_orders_are_taken_up_in_their_order_over_several_ticks(alice, tick, monkeypatch):
-    monkeypatch.setattr(matchers, "INTAKE_LIMIT", 3)
+    monkeypatch.setattr(matchers.intake, "INTAKE_LIMIT", 3)
     orders = [market.buy(alice, 1, 9) for _ in range(8)]
 
     assert [tick(), tick(), tick(), tick()] == [3, 3, 2, 0]

@@ -1,0 +1,1 @@
+"""What members send and see, as strict messages. Amounts are micro-credits."""
