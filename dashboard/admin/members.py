@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -215,6 +216,10 @@ class Invitations(Section):
             is_grave=True,
         ),
     )
+
+    def heading(self, row: Invitation) -> str:
+        """Its own words, as a heading begins."""
+        return capfirst(str(row))
 
     @admin.display(description=gettext_lazy("Roles"))
     def role_words(self, row: Invitation) -> str:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -77,6 +78,10 @@ class Policies(Section):
             ),
         ),
     )
+
+    def heading(self, row: PolicyVersion) -> str:
+        """Its own words, as a heading begins."""
+        return capfirst(str(row))
 
     @admin.display(description=gettext_lazy("Proposed by"))
     def proposer(self, row: PolicyVersion) -> str:

@@ -23,7 +23,6 @@ from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import strip_tags
 from django.utils.safestring import SafeString
-from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
@@ -267,7 +266,7 @@ class Section(ModelAdmin):  # type: ignore[type-arg]  # the stubs' generic is no
 
     def heading(self, row: Any) -> str:
         """What the page of a row is called."""
-        return capfirst(str(row))
+        return str(row)
 
     def tables(self, row: Any) -> Iterable[Table]:
         """What else belongs to the row."""

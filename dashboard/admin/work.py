@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -57,6 +58,10 @@ class Jobs(Section):
         if term.isascii() and term.isdigit():
             return queryset.filter(pk=min(int(term[:19]), LARGEST_ID)), False
         return queryset.filter(submitter__user__email=term), False
+
+    def heading(self, row: Job) -> str:
+        """Its own words, as a heading begins."""
+        return capfirst(str(row))
 
     @admin.display(description=gettext_lazy("State"))
     def state_badge(self, row: Job) -> SafeString:
