@@ -14,7 +14,7 @@ from scheduler.models import Job
 
 
 def _job(viewer: Viewer, key: str) -> Job:
-    return scheduler.job_for(viewer.membership, number(key))
+    return viewer.once(("job", key), lambda: scheduler.job_for(viewer.membership, number(key)))
 
 
 def _list(viewer: Viewer, key: str) -> Mapping[str, Any]:
@@ -73,7 +73,7 @@ def _of_job(_viewer: Viewer, key: str) -> tuple[str, ...]:
 
 def _of_job_and_market(viewer: Viewer, key: str) -> tuple[str, ...]:
     """The sentence about waiting changes with the offers on the job's book."""
-    books = scheduler.job_for(viewer.membership, number(key)).cooperative.pools.values_list("books", flat=True)
+    books = _job(viewer, key).cooperative.pools.values_list("books", flat=True)
     return (f"job.{key}", *(f"market.{book}" for book in books if book))
 
 

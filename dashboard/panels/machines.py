@@ -18,7 +18,7 @@ from nodes.models import Node
 
 
 def _node(viewer: Viewer, key: str) -> Node:
-    return nodes.get_node(viewer.cooperative_id, number(key))
+    return viewer.once(("node", key), lambda: nodes.get_node(viewer.cooperative_id, number(key)))
 
 
 def _list(viewer: Viewer, key: str) -> Mapping[str, Any]:

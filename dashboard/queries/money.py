@@ -67,6 +67,10 @@ def held(viewer: Viewer) -> list[Held]:
 
 def _holds(viewer: Viewer) -> list[str]:
     """Addresses that may hold credits of the member."""
+    return viewer.once("holds", lambda: _addresses(viewer))
+
+
+def _addresses(viewer: Viewer) -> list[str]:
     jobs = Job.objects.filter(submitter=viewer.membership, closed_at__isnull=True).values_list("pk", flat=True)
     orders = Order.objects.filter(placed_by=viewer.membership, reference="").filter(
         ~Q(hold_address=""), ~Q(state__in=(Order.State.CANCELLED, Order.State.REJECTED))

@@ -1,8 +1,9 @@
 """On whose behalf a page is read, and at which moment; and what that member alone may see."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from accounts.core import roles
 from accounts.models import Membership
@@ -19,6 +20,7 @@ class Viewer:
 
     membership: Membership
     now: datetime
+    _known: dict[Hashable, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def cooperative_id(self) -> int:
@@ -29,6 +31,13 @@ class Viewer:
     def day_began_at(self) -> datetime:
         """Midnight UTC of the day: what "today" means on every page."""
         return self.now.replace(hour=0, minute=0, second=0, microsecond=0)
+
+    def once(self, key: Hashable, read: Callable[[], Row]) -> Row:
+        """What `read` gives, read once for a page or a message: its panels speak of the same moment."""
+        if key not in self._known:
+            self._known[key] = read()
+        found: Row = self._known[key]
+        return found
 
     def may(self, permission: str) -> bool:
         """Whether the member's roles give `permission`."""

@@ -30,7 +30,9 @@ def viewer_page(permission: str) -> Callable[[ViewerPage[P]], Page[P]]:
         def page(
             request: HttpRequest, membership: Membership, /, *args: P.args, **kwargs: P.kwargs
         ) -> HttpResponseBase:
-            return view(request, Viewer(membership, clock.database_now()), *args, **kwargs)
+            viewer = Viewer(membership, clock.database_now())
+            request.viewer = viewer  # type: ignore[attr-defined]  # the frame around the page has the same
+            return view(request, viewer, *args, **kwargs)
 
         return wraps(view)(member_page(permission)(page))
 

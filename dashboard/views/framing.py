@@ -17,6 +17,7 @@ class Frame:
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
+        self._entered: Viewer | None = getattr(request, "viewer", None)
 
     @cached_property
     def memberships(self) -> list[Membership]:
@@ -29,6 +30,8 @@ class Frame:
     @cached_property
     def membership(self) -> Membership | None:
         """The one the session acts for, None for those who have none."""
+        if self._entered is not None:
+            return self._entered.membership
         if not self.memberships:
             return None
         return authentication.current_membership(self._request)
@@ -36,6 +39,8 @@ class Frame:
     @cached_property
     def viewer(self) -> Viewer:
         """On whose behalf panels are read. Only where `membership` is there."""
+        if self._entered is not None:
+            return self._entered
         assert self.membership is not None
         return Viewer(self.membership, clock.database_now())
 

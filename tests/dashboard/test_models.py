@@ -79,11 +79,11 @@ def test_the_list_takes_as_many_queries_however_many_models_there_are(
 ):
     client = client_of(alice)
     client.get(reverse("models"))
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(14):
         client.get(reverse("models"))
     more_models(alice, now, 6)
 
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(14):
         client.get(reverse("models"))
 
 

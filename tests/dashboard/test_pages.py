@@ -314,8 +314,8 @@ def test_a_transfer_shows_every_posting(client_of, grid, olga):
     assert "Treasury" in text
 
 
-QUERIES = {"home": 23, "jobs": 12, "nodes": 14, "market": 25, "wallet": 20}
-"""Every page: session, user, memberships (who acts, and for the frame which and how many), the database's clock twice,
+QUERIES = {"home": 21, "jobs": 10, "nodes": 12, "market": 23, "wallet": 15}
+"""Every page: session, user, memberships (who acts, and for the frame how many), the database's clock,
 the purse. The rest is what the page's panels read; `dashboard/queries` says how many each takes."""
 
 

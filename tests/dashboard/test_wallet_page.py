@@ -149,5 +149,5 @@ def test_a_filtered_statement_takes_as_many_queries_however_many_lines_there_are
         assert len(rows(hers.get(address).text)) == 3
 
 
-FILTERED = 22
+FILTERED = 17
 """Frame and figures as on the whole page; the lines, their tasks and nodes, and when the first credits came."""
