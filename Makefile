@@ -33,6 +33,6 @@ lint: ## check style, types and the direction of imports
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
 
-bench: ## measure the figures of docs/benchmarks.md in about eight minutes; JSON=path writes them, QUICK=1 only tries
+bench: ## measure the figures of docs/benchmarks.md in about seven minutes; JSON=path writes them, QUICK=1 only tries
 	@./bootstrap test
 	@$(PY) -m benchmarks $(if $(JSON),--json $(JSON)) $(if $(filter-out 0,$(QUICK)),--quick)
