@@ -13,7 +13,7 @@ from tests.faces import running_demo, walk
 SOON = 30_000
 JOB_DONE = 120_000
 expect.set_options(timeout=SOON)
-INVITED, ASKING = "nora@example.org", "emil@example.org"
+INVITED, ASKING, DECLINED, TIDY = (f"{name}@example.org" for name in ("nora", "emil", "karl", "kim"))
 LONG_PASSWORD = "a-windmill-on-the-hill"
 
 
@@ -110,6 +110,86 @@ def submit_a_job_and_check_a_receipt(visit, demo):
     expect(page).to_have_url(re.compile(r"/jobs/\d+/$"))
     expect(page.locator("[data-panel=job-state] .good").first).to_be_visible(timeout=JOB_DONE)
     expect(page.locator("[data-panel=job-outputs]")).to_contain_text("label.npy")
+
+
+def run_a_job_again_and_cancel_it(visit, demo):
+    page = visit(walk.MEMBER).goto("/jobs/1/")
+    page.click("main a[href*='/jobs/new/?from=']")
+    page.fill("[name=name]", "once more")
+    page.click("main form button.primary.wide")
+    expect(page.locator("h1")).to_contain_text("once more")
+    page.click("form[action$='/cancel/'] button, button[hx-post$='/cancel/']")
+    expect(page.locator("[data-panel=job-state]")).to_contain_text("Cancelled")
+
+
+def write_a_job_from_the_simple_market(visit, demo):
+    page = visit(walk.MEMBER).goto("/market/simple/")
+    page.locator("main a", has_text="Write the job").first.click()
+    expect(page).to_have_url(re.compile("/jobs/new/"))
+    expect(page.locator("[name=limit_price]")).to_have_value(re.compile("[0-9]"))
+
+
+def search_the_nodes(visit, demo):
+    page = visit(walk.MEMBER).goto("/nodes/")
+    page.fill("[name=q]", "pavels")
+    page.click("form.filters button.button")
+    expect(page.locator("[data-panel=nodes-list] tr[data-row]")).to_have_count(1)
+    expect(page.locator("[data-panel=nodes-list]")).to_contain_text("pavels-server")
+
+
+def narrow_the_statement(visit, demo):
+    page = visit(walk.MEMBER).goto("/wallet/")
+    page.select_option("[name=kind]", "issue")
+    page.wait_for_url(re.compile("kind=issue"))
+    expect(page.locator("main tbody tr")).to_have_count(1)
+    expect(page.locator("main tbody")).to_contain_text("first credit for a new member")
+
+
+def change_the_roles_of_a_member(visit, demo):
+    page = visit(walk.STEWARD).goto("/cooperative/")
+    page.locator("section[aria-labelledby=members] tr", has_text="Pavel").locator("a").click()
+    page.check("main form [name=roles][value=AUDITOR]")
+    page.click("main form button.primary")
+    expect(page.locator("section[aria-labelledby=members] tr", has_text="Pavel")).to_contain_text("Auditor")
+
+
+def decline_somebody_in_the_console(visit, demo):
+    guest = visit(walk.ANYBODY).goto("/account/signup/")
+    sign_up(guest, demo, DECLINED)
+    ask_to_join(guest, demo, "let me in")
+
+    page = visit(walk.STEWARD).goto("/console/accounts/joinrequest/")
+    page.locator("tr", has_text=DECLINED).locator("a").first.click()
+    page.locator("main a.button", has_text="Decline").click()
+    page.fill("main form [name=reason]", "tell us who you are first")
+    page.click("main form button.danger, main form button.primary")
+    expect(page.locator("main")).to_contain_text("Declined")
+
+    guest.goto(guest.url)
+    expect(guest.locator("main")).to_contain_text("tell us who you are first")
+
+
+def look_after_ones_own_account(visit, demo):
+    page = visit(walk.ANYBODY).goto("/account/signup/")
+    sign_up(page, demo, TIDY)
+    page.goto(f"{demo.url}/account/password/change/")
+    page.fill("[name=oldpassword]", LONG_PASSWORD)
+    page.fill("[name=password1]", LONG_PASSWORD[::-1])
+    page.fill("[name=password2]", LONG_PASSWORD[::-1])
+    page.click("main form button.primary")
+    expect(page.locator(".messages")).to_be_visible()
+
+    page.goto(f"{demo.url}/account/email/")
+    page.fill("main form [name=email][type=email]", f"second-{TIDY}")
+    page.click("button[name=action_add]")
+    page.goto(_link_in_mail(demo, f"second-{TIDY}", r"http\S+/account/confirm-email/\S+"))
+    page.click("main form button[type=submit]")
+    page.goto(f"{demo.url}/account/email/")
+    expect(page.locator(".badge.good")).to_have_count(2)
+
+    page.goto(f"{demo.url}/account/logout/")
+    page.click("main form button.primary")
+    expect(page.locator("header a", has_text="Sign in")).to_be_visible()
 
 
 def narrow_the_list_of_jobs(visit, demo):
@@ -245,13 +325,20 @@ ACTS = (
     ask_for_a_new_password,
     start_a_job_from_home,
     submit_a_job_and_check_a_receipt,
+    run_a_job_again_and_cancel_it,
     narrow_the_list_of_jobs,
+    write_a_job_from_the_simple_market,
+    search_the_nodes,
     drain_a_node_and_let_it_work_again,
     change_the_price_of_a_node,
     make_the_command_that_adds_a_node,
     try_a_model,
     publish_a_model_signed_in_the_browser,
+    narrow_the_statement,
     open_a_line_of_the_statement,
+    change_the_roles_of_a_member,
+    decline_somebody_in_the_console,
+    look_after_ones_own_account,
     invite_somebody_who_joins,
     ask_to_join_and_be_let_in,
     issue_credit_that_a_second_steward_approves,
