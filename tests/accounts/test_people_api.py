@@ -93,6 +93,20 @@ def test_ones_cooperatives_come_in_pages_first_joined_first(signed_in, bob, char
     assert refusal(his.get(path, {"page": "2"})) == (422, "invalid_query")
 
 
+def test_ones_cooperatives_take_as_many_queries_however_many_there_are(
+    signed_in, bob, charlie, now, django_assert_num_queries
+):
+    his, path = signed_in(bob), f"{API}/cooperatives"
+    his.get(path)
+    with django_assert_num_queries(4) as one:
+        his.get(path)
+    _, token = accounts.invite(by=charlie, roles=["MEMBER"], now=now)
+    accounts.accept_invitation(token=token, user=bob.user, now=now)
+
+    with django_assert_num_queries(len(one)):
+        assert len(his.get(path).json()["cooperatives"]) == 2
+
+
 def test_members_come_in_pages_that_miss_and_repeat_nothing(program, bob, alice, olga, sam):
     his, found, cursor = program(bob), [], None
     for _ in range(2):
