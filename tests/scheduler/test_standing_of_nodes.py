@@ -42,15 +42,19 @@ def test_probation_ends_after_ten_validated_results(alice, olga, pete):
     assert job.tasks.filter(state="ACCEPTED").count() == 10
 
 
-def test_a_rejection_puts_a_trusted_node_back_on_probation(alice, shed, barn, loft):
+def find_barn_lying(alice, shed, barn, loft):
+    """One job whose result the barn makes up, and a third owner who tells."""
     job = world.start(alice, assurance="quorum-2")
     run(shed)
     run(barn, b"a lie")
     verify()
     lease_for_a_third(job)
     run(loft)
-
     verify()
+
+
+def test_a_rejection_puts_a_trusted_node_back_on_probation(alice, shed, barn, loft):
+    find_barn_lying(alice, shed, barn, loft)
 
     liar = Node.objects.get(pk=barn.node.pk)
     assert (liar.state, liar.validated_in_a_row) == ("PROBATION", 0)
@@ -81,13 +85,7 @@ def test_three_rejections_within_ten_quarantine(alice, shed, barn, loft, state, 
 
 
 def test_scores_move_with_the_verdict(alice, shed, barn, loft):
-    job = world.start(alice, assurance="quorum-2")
-    run(shed)
-    run(barn, b"a lie")
-    verify()
-    lease_for_a_third(job)
-    run(loft)
-    verify()
+    find_barn_lying(alice, shed, barn, loft)
 
     score = {
         machine: Score.objects.get(node=machine.node, dimension="correctness").score_micro

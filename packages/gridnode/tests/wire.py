@@ -8,6 +8,7 @@ import asyncio
 import json
 import re
 import time
+from abc import ABC, abstractmethod
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
@@ -60,7 +61,7 @@ def busy(status: int = 503, retry_after: str | None = None) -> Reply:
     return Reply(status, b"<html>busy</html>", {} if retry_after is None else {"Retry-After": retry_after})
 
 
-class Server:
+class Server(ABC):
     """Connections, requests, faults and sockets, open to the tests."""
 
     def __init__(self) -> None:
@@ -102,13 +103,13 @@ class Server:
         for socket in self.sockets:
             socket.send_text('{"type": "wake"}')
 
+    @abstractmethod
     async def answer(self, route: str, request: Request) -> Reply:
         """The answer to a request, without faults; `route` is method and address below /api/v1."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refusal(self, request: Request) -> Reply | None:
         """Why a request is refused whatever it asks for, or None."""
-        raise NotImplementedError
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
