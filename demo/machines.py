@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.supervision import spawn
+from demo.logs import last_words
 
 STOP_SECONDS = 20
-LAST_LINES = 12
 
 
 class MachineFailed(RuntimeError):
@@ -52,9 +52,9 @@ class Fleet:
         while not condition():
             for log, agent in self._agents.items():
                 if agent.poll() is not None:
-                    raise MachineFailed(f"an agent ended with code {agent.returncode}; {_last_words(log)}")
+                    raise MachineFailed(f"an agent ended with code {agent.returncode}; {last_words(log)}")
             if time.monotonic() > deadline:
-                raise MachineFailed(f"after {seconds:.0f} s still not: {what}; {_last_words(log)}")
+                raise MachineFailed(f"after {seconds:.0f} s still not: {what}; {last_words(log)}")
             time.sleep(0.2)
 
 
@@ -76,12 +76,7 @@ def _gridnode(log: Path, *arguments: str) -> None:
     with log.open("ab") as output:
         done = subprocess.run([sys.executable, "-m", "gridnode", *arguments], stdout=output, stderr=output, check=False)
     if done.returncode:
-        raise MachineFailed(f"`gridnode {arguments[0]}` ended with code {done.returncode}; {_last_words(log)}")
-
-
-def _last_words(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()[-LAST_LINES:]
-    return "\n  ".join([f"{log} ends with:", *lines])
+        raise MachineFailed(f"`gridnode {arguments[0]}` ended with code {done.returncode}; {last_words(log)}")
 
 
 @contextmanager

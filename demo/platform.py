@@ -16,13 +16,14 @@ import httpx
 
 from config.servers import instance
 from config.supervision import spawn
+from demo.logs import last_words
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 120
 
 
 class NotStarted(RuntimeError):
-    """The platform did not come up; the message names its log."""
+    """The platform did not come up; the message has the last lines of its log."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,12 @@ def _address(process: "subprocess.Popen[bytes]", status: Path, log: Path) -> str
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise NotStarted(f"the platform ended with code {process.returncode}; its last words are in {log}")
+            raise NotStarted(f"the platform ended with code {process.returncode}; {last_words(log)}")
         url = _read_url(status)
         if url and _is_ready(url):
             return url
         time.sleep(0.1)
-    raise NotStarted(f"the platform was not ready after {START_SECONDS} s; see {log}")
+    raise NotStarted(f"the platform was not ready after {START_SECONDS} s; {last_words(log)}")
 
 
 def _read_url(status: Path) -> str | None:
